@@ -277,15 +277,15 @@ def test_after_the_due_date_the_rule_applies_and_no_answer_counts(
     first, second = put(review)[:2]
     with review.ledger() as ledger:
         run = ledger.runs.find("access_review", review.run_id)
-        for question, hours in ((first, timedelta(minutes=20)), (second, timedelta(milliseconds=1))):
+        for question, hours in ((first, timedelta(seconds=50)), (second, timedelta(milliseconds=1))):
             ledger.questions.put(run.run_id, question.digest, within=hours)
+    due = put(review)[0].due_at
     with pytest.raises(AirflowException, match=r"too late to hand the question over.*Nothing was recorded"):
-        answer(review, mapped[0], [options(first)[-1]], "alice", delegate="carol")
+        answer(review, mapped[0], [options(first)[-1]], "alice", at=due - timedelta(seconds=1), delegate="carol")
     monkeypatch.setattr(HITLOperator, "execute", lambda self, context: self)
     closed = AskOwnerOperator(task_id="ask", question=mapped[1]).execute(review.context("ask"))
     assert (closed["method"], closed["by"], closed["revoke"]) == ("no_answer", "", 0)
-    due = put(review)[0].due_at
-    assert due is not None and put(review)[0].method == ""
+    assert put(review)[0].method == ""
     late = answer(review, mapped[0], [options(first)[1]], "alice", at=due + timedelta(microseconds=1))
     assert (late["method"], late["by"], late["revoke"]) == ("no_answer", "", 0)
     assert AskOwnerOperator(task_id="ask", question=mapped[0]).execute(review.context("ask")) == late

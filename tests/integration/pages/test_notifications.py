@@ -338,7 +338,7 @@ def test_owners_and_their_colleagues_are_reminded_together_and_the_page_says_so(
         assert not [name for name in ("alice", "bob", "Bob", "carol", "yours", *held) if name in told.text]
         lines = {one.reviewer: one for one in ledger.views.questions_of(1, {"access_review"})}
         assert lines["alice"].reminded == lines["carol"].reminded == 1 and lines["alice"].asked == "bob"
-        ledger.questions.close(run_id, first.digest, at=datetime.now(UTC))
+        ledger.questions.answer(run_id, first.digest, revoke=[], responded_by="bob", responded_at=datetime.now(UTC))
         assert remind()["owners"] == 1
         with tampering(setup.ledger_dsn) as connection:
             connection.execute("UPDATE rescind.question SET due_at = clock_timestamp()")

@@ -89,7 +89,7 @@ def owners_asked(ledger: Ledger, run: Run) -> None:
     open_one, taken, answered, silent, _ = ledger.questions.ask(run.run_id, new)
     now = datetime.now(UTC)
     for one in (open_one, taken, answered, silent):
-        ledger.questions.put(run.run_id, one.digest, within=timedelta(hours=72))
+        ledger.questions.put(run.run_id, one.digest, within=timedelta(hours=0 if one is silent else 72))
     for one, comment in ((taken, HOSTILE[1]), (answered, "")):
         ledger.questions.hand_over(run.run_id, one.digest, by=one.reviewer, to="vera", comment=comment, at=now)
     ledger.notices.claim(f"owners {run.run_id} 1", "chat")

@@ -9,7 +9,7 @@ from typing import Any
 
 from rescind.evidence.bundle.format import encode
 from rescind.evidence.bundle.read import Source, records
-from rescind.evidence.bundle.times import Times
+from rescind.evidence.bundle.times import CLOCKS_APART, Times
 
 Record = Mapping[str, Any]
 HANDED = ("handed_by", "handed_to", "handed_at", "handed_comment")
@@ -66,3 +66,6 @@ def _who(name: str, head: Record, times: Times) -> None:
     times.in_run("a question", name, head["asked_at"], handed_at, head["responded_at"])
     for at in (handed_at, head["responded_at"] if head["method"] == "answer" else None):
         times.order("a question was answered or handed over after its due date", name, at, head.get("answer_until"))
+    if head["method"] == "no_answer":
+        due = (head.get("answer_until"), head["responded_at"])
+        times.order("a question was settled by its rule before its due date", name, *due, allowed=CLOCKS_APART)

@@ -20,6 +20,8 @@ from rescind.model import digest
 from rescind.users import printed
 
 Answer = Literal["keep", "revoke"]
+_CLOCKS_APART = timedelta(minutes=1)
+"""Airflow's clock may say this much earlier than the ledger's that a question is due."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,12 +243,15 @@ class Questions(Repository):
         return self._settle(run_id, known, frozenset(revoke), "answer", responded_by, responded_at, comment)
 
     def close(self, run_id: str, question: str, *, at: datetime) -> Question:
-        """Settle an unanswered question by its rule; a recorded answer stays."""
+        """Settle an unanswered question by its rule, once it is due; a recorded answer stays.
+
+        :raises RecordConflictError: while an answer still counts, by the clock of the ledger.
+        """
         known = self.get(run_id, question)
         if known.method:
             return known
         gone = frozenset(item.grant_id for item in known.items) if known.no_answer == "revoke" else frozenset()
-        return self._settle(run_id, known, gone, "no_answer", "", at)
+        return self._settle(run_id, known, gone, "no_answer", "", max(at, known.due_at or at))
 
     def apply(self, run_id: str) -> int:
         """Write the answers into the decisions of the run; return how many grants they revoke.
@@ -293,8 +298,9 @@ class Questions(Repository):
                 "UPDATE rescind.question SET method = %s, responded_by = %s, comment = %s,"
                 " responded_at = least(greatest(%s, asked_at, (SELECT h.handed_at FROM rescind.handover h"
                 " WHERE h.run_no = question.run_no AND h.question = question.digest)), clock_timestamp())"
-                " WHERE run_no = %s AND digest = %s AND method = ''",
-                (method, by, comment, at, number, mark),
+                " WHERE run_no = %s AND digest = %s AND method = ''"
+                " AND (%s = 'answer' OR due_at IS NULL OR due_at <= clock_timestamp() + %s)",
+                (method, by, comment, at, number, mark, method, _CLOCKS_APART),
             ).rowcount
             if done:
                 connection.execute(
@@ -306,6 +312,11 @@ class Questions(Repository):
 
         done = self._db.write(work)
         settled = self.get(run_id, known.digest)
+        if not settled.method:
+            raise RecordConflictError(
+                f"question {known.digest[:12]} of run {run_id}: an answer still counts until {settled.due_at}. "
+                "Compare the clocks, and clear the task: the same question is asked again"
+            )
         stands = frozenset(item.grant_id for item in settled.items if item.answer == "revoke")
         if not done and (settled.method, stands) != (method, gone):
             raise RecordConflictError(

@@ -128,6 +128,7 @@ FORGED: list[tuple[dict[str, Any], str]] = [
     ({"answer": "keep"}, "a grant that its owner was asked about and nobody revoked"),
     ({"answer": None}, "a grant that its owner was asked about and nobody revoked"),
     ({"method": "no_answer", "responded_by": ""}, "was not settled by its rule"),
+    ({"method": "no_answer", "responded_by": ""}, "settled by its rule before its due date"),
     ({"shown": "another line"}, "the content of a question does not match its digest"),
     ({"reviewer": "carol"}, "the content of a question does not match its digest"),
 ]

@@ -182,7 +182,23 @@ def test_a_hand_over_cannot_be_moved_and_ends_with_the_due_date(ledger: Ledger) 
     for statement in ("UPDATE rescind.handover SET handed_to = 'eve'", "DELETE FROM rescind.handover"):
         with pytest.raises(LedgerError), ledger.database.transaction() as connection:
             connection.execute(statement)
-    assert ledger.questions.close(other.run_id, question(2).digest, at=NOW).method == "no_answer"
+
+
+def test_the_rule_for_a_missing_answer_applies_only_when_the_question_is_due(ledger: Ledger) -> None:
+    """A time-out that comes early, by a wrong clock or from an older try of the task, revokes nothing."""
+    run_id, name = handing(ledger)
+    due = ledger.questions.put(run_id, name, within=timedelta(minutes=2)).due_at
+    for at in (NOW, datetime.now(UTC), datetime.now(UTC) + HOURS):
+        with pytest.raises(RecordConflictError, match="an answer still counts until"):
+            ledger.questions.close(run_id, name, at=at)
+    found = ledger.questions.get(run_id, name)
+    assert found.method == "" and {item.answer for item in found.items} == {None} and found.due_at == due
+    other = begin(ledger, "other")
+    ledger.questions.ask(other.run_id, [replace(question(2), delegates={"bob": "Bob"})])
+    ledger.questions.put(other.run_id, question(2).digest, within=timedelta(seconds=30))
+    ledger.questions.hand_over(other.run_id, question(2).digest, by="alice", to="bob", comment="", at=NOW)
+    early = ledger.questions.close(other.run_id, question(2).digest, at=NOW)
+    assert early.method == "no_answer", "clocks differ by less than a minute"
 
 
 def test_other_questions_are_refused_once_some_were_put(ledger: Ledger) -> None:
