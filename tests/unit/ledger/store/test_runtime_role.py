@@ -72,6 +72,7 @@ FORBIDDEN = [
     "INSERT INTO rescind.grant_row SELECT (jsonb_populate_record(g, jsonb_build_object('grant_id',"
     " '\\x' || repeat('00', 32)))).* FROM rescind.grant_row g LIMIT 1",
     "INSERT INTO rescind.decision SELECT 1, sha256('x'), 'revoke', 'r', '', '', '{}'",
+    "INSERT INTO rescind.decision SELECT n, sha256('x'), 'revoke', 'r', '', '', '{}' FROM generate_series(1, 2) n",
     "UPDATE rescind.decision SET choice = 'revoke' WHERE choice = 'keep'",
     "UPDATE rescind.decision SET rule = 'other'",
     "SELECT rescind.clear_scope(1, 1)",
