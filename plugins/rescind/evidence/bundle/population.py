@@ -15,12 +15,16 @@ from typing import Any
 from rescind.evidence.bundle.format import OMITTED
 from rescind.evidence.bundle.known import KnownPeople, names_people, request_version
 from rescind.evidence.bundle.read import Source, records
+from rescind.model import digest
 from rescind.snapshot_tree import FORM_2, SEALED_PEOPLE, Part, PrincipalId, join, leaf, snapshot_digest
 
 Record = Mapping[str, Any]
 Holder = tuple[str, str, str, str]
 """(system, account, type, id) of a principal."""
+_SCOPE_ID = 16
+"""Hex characters of the id of a scope."""
 _DIFFERS = "the population differs from the sealed snapshot"
+_COPY = "a copy without personal data: what is left out, and whether it may be, cannot be checked"
 
 
 @dataclass(slots=True)
@@ -56,6 +60,9 @@ class Population:
         """
         name, ident = grant["scope"], bytes.fromhex(grant["grant_id"]) if len(grant["grant_id"]) == 64 else b""
         self._counted[name] += 1
+        scope = self._scopes[name]
+        if grant["account"] != scope["account"] or grant["system"] != scope["system"]:
+            self._found("a grant is of another system or account than its scope", grant["grant_id"])
         principal = (grant["principal_type"], grant["principal_id"])
         if self._form_2:
             mine = self._held[name].setdefault(principal, _Grants())
@@ -81,11 +88,22 @@ class Population:
         for name, scope in self._scopes.items():
             if scope["state"] == "complete" and scope["counted"] != self._counted[name] + sizes[name]:
                 self._found("the number of grants of a scope does not match its count", name)
-        if not sanitized:
-            self._seal(left_out)
-            if left_out:
-                self._may_be_left_out(left_out, subjects)
+        if sanitized:
+            return f"{_COPY}: {number_unchecked(left_out)}" if left_out else ""
+        self._places()
+        self._seal(left_out)
+        if left_out:
+            self._may_be_left_out(left_out, subjects)
         return self._unchecked(left_out) if left_out else ""
+
+    def _places(self) -> None:
+        """Check that each scope is about the system and account that its id covers: the seal covers the id alone."""
+        if sum(1 for _ in records(self._source, "scopes")) != len(self._scopes):
+            self._found("duplicate scope", "")
+        for name, scope in self._scopes.items():
+            made = [scope[part] for part in ("system", "account", "part", "connection")]
+            if digest(made)[:_SCOPE_ID] != name:
+                self._found("a scope does not match its id", name)
 
     def _seal(self, left_out: Iterable[Record]) -> None:
         if not self._sealed:

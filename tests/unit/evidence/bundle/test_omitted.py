@@ -216,7 +216,9 @@ def test_the_bundle_holds_the_people_of_the_run_and_hashes_of_the_rest(made: Mad
     assert "their number is a statement of the run" in page
     assert figures(MemorySource(made.files)).total["discovered"] == len(made.whole["grants"])
     sanitize(bundle_source(made.place), tmp_path / "copy")
-    assert verify(bundle_source(tmp_path / "copy")).problems == []
+    copy = verify(bundle_source(tmp_path / "copy"))
+    assert copy.problems == [] and not any("were checked" in one for one in copy.notes)
+    assert any(one.startswith("a copy without personal data: what is left out") for one in copy.notes)
 
 
 # --- attacks: every hash is computed again, and the real key signs ---------------------------------
@@ -366,6 +368,27 @@ def group_of_alice(made: Made, files: Files) -> None:
     files["memberships"].append(edge)
 
 
+def edit_scope(made: Made, files: Files, **new: str) -> None:
+    """The groups are left out; their scope is said to be another place, where nobody is in them. The seal stays."""
+    place = next(n for n, one in enumerate(files["scopes"]) if one["account"] == ACCOUNT)
+    files["scopes"][place] = {**files["scopes"][place], **new}
+    for group in ("g1", "g2"):
+        hide(made, files, ACCOUNT, ("group", group))
+
+
+def scope_elsewhere(made: Made, files: Files) -> None:
+    edit_scope(made, files, account="elsewhere")
+
+
+def scope_of_another_system(made: Made, files: Files) -> None:
+    edit_scope(made, files, system="dms_permissions")
+
+
+def scope_twice(made: Made, files: Files) -> None:
+    files["scopes"].insert(0, dict(next(one for one in files["scopes"] if one["account"] == ACCOUNT)))
+    edit_scope(made, files, account="elsewhere")
+
+
 def call_of_another(made: Made, files: Files) -> None:
     call = files["calls"][0]
     call["columns"] = [*call["columns"], ["user", ["u000020"]]]
@@ -384,6 +407,7 @@ HOLDS, SEALED_FOR = "could hold somebody whom the run is about", "not those for 
 DECIDED, SAYS = "grants and decisions do not match", "says something of a grant that it leaves out"
 EMPTY, REQUEST = "present although nothing is left out", "not those whose request was planned and approved"
 APPROVED = "the policy version of the approved effects does not match the plan"
+PLACE = "a scope does not match its id"
 DIFFERS_ALONE = f"the population {DIFFERS}"
 ATTACKS: dict[str, tuple[Callable[[Made, Files], None], str]] = {
     "a part is dropped": (drop("omitted", lambda one: True), DIFFERS),
@@ -420,6 +444,10 @@ ATTACKS: dict[str, tuple[Callable[[Made, Files], None], str]] = {
     "the run follows a policy": (policy_run, NOBODY),
     "a lost grant of somebody who is left out": (lost_of_another, SAYS),
     "Alice is in a group that is left out": (group_of_alice, HOLDS),
+    "a scope is said to be of another account": (scope_elsewhere, PLACE),
+    "and its grants show it": (scope_elsewhere, "of another system or account than its scope"),
+    "a scope is said to be of another system": (scope_of_another_system, PLACE),
+    "a scope stands twice, once elsewhere": (scope_twice, "duplicate scope"),
     "a call about somebody who is left out": (call_of_another, HOLDS),
 }  # fmt: skip
 
