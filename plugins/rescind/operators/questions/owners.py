@@ -119,7 +119,8 @@ class AskOwnerOperator(HumanInputOperator):
         except InputError as error:
             raise AirflowException(
                 f"{error}. Nothing was recorded: every grant stays, and the question is open. It is asked again while "
-                "this task has tries left; after that clear the task"
+                f"this task has tries left. After that clear the task before {question.due_at}: later, no answer means "
+                f"{question.no_answer}"
             ) from None
 
     def _record(self, ledger: Ledger, run: Run, question: Question, event: Mapping[str, Any]) -> dict[str, Any]:
