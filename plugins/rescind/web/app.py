@@ -328,10 +328,12 @@ def _live(views: Views, request: Request, run: RunLine) -> dict[str, Any]:
     """Return what changes during a run."""
     dags, finished = reader_of(request).dags, run.finished_at is not None
     systems = views.systems(run.number, dags)
+    planned = run.items is not None
+    lines = views.progress(run.number, dags)
     return {
         "systems": systems,
         "funnel": shape.funnel(systems, run.operation, left_out=run.left_out),
-        "progress": shape.progress(views.progress(run.number, dags), request.app.state.titles, finished=finished),
+        "progress": shape.progress(lines, request.app.state.titles, finished=finished, planned=planned),
     }
 
 

@@ -223,7 +223,7 @@ def funnel(systems: Sequence[SystemLine], operation: str = "revoke", *, left_out
     sent = sum(s.accepted + s.refused + s.unknown for s in systems)
     proven = sum(s.proven for s in systems)
     back = operation == "restore"
-    gone = tr("according to a complete listing") if back else _in_doubt(systems)
+    gone = tr("according to a complete listing") if back else _in_doubt(systems, proven)
     proof = tr("restored") if back else tr("proven gone")
     chosen = (
         (tr("selected"), tr("to be restored")) if back else (tr("flagged"), tr("to be revoked by policy or by request"))
@@ -239,14 +239,16 @@ def funnel(systems: Sequence[SystemLine], operation: str = "revoke", *, left_out
     return [Step(name, meaning, count, share(count, most), tone) for name, meaning, count, tone in counts]
 
 
-def _in_doubt(systems: Sequence[SystemLine]) -> str:
-    """Return what of the sent grants is not proven gone."""
+def _in_doubt(systems: Sequence[SystemLine], proven: int) -> str:
+    """Return what of the sent grants is not proven gone, or what the number of proven ones means."""
     doubts = (
         (sum(s.record_gone for s in systems), mark("{count} record gone")),
         (sum(s.still_effective for s in systems), mark("{count} still reachable")),
     )
     left = tr(", ").join(tr(words, count=number) for number, words in doubts if number)
-    return tr("not: {parts}", parts=left) if left else tr("and no other way in remains")
+    if left:
+        return tr("not: {parts}", parts=left)
+    return tr("and no other way in remains") if proven else tr("nothing is proven gone so far")
 
 
 def _not_planned(held: int, left_out: int) -> str:
@@ -262,19 +264,27 @@ def share(part: int, whole: int) -> float:
     return min(100.0, max(0.6, round(100.0 * part / whole, 2)))
 
 
-def progress(lines: Sequence[ProgressLine], titles: Mapping[str, str], *, finished: bool) -> list[Progress]:
-    """Return the progress rows with their estimates; a finished run has no estimates. Systems go by their titles."""
+def progress(
+    lines: Sequence[ProgressLine], titles: Mapping[str, str], *, finished: bool, planned: bool = False
+) -> list[Progress]:
+    """Return the progress rows with their estimates. Systems go by their titles.
+
+    :param finished: whether the run has ended; then nothing has an estimate.
+    :param planned: whether the run has a plan; then its listings are over, also those without a total.
+    """
     shown = []
     for line in lines:
         left = quiet = None
-        working = not finished and (line.total > line.done or not line.total)
+        listed = planned and line.stage == "discover"
+        total = line.done if listed else line.total
+        working = not finished and not listed and (total > line.done or not total)
         if working and line.age_s > STALE_S:
             quiet = line.age_s
-        elif working and line.total and line.per_second > 0:
-            left = (line.total - line.done) / line.per_second
-        part = share(line.done, line.total) if line.total else None
+        elif working and total and line.per_second > 0:
+            left = (total - line.done) / line.per_second
+        part = share(line.done, total) if total else None
         name = f"{tr(titles.get(line.system, line.system))} · {line.account}" if line.system else line.label
-        shown.append(Progress(line.stage, name, line.done, line.total, part, line.per_second, left, quiet))
+        shown.append(Progress(line.stage, name, line.done, total, part, line.per_second, left, quiet))
     return shown
 
 

@@ -83,6 +83,7 @@ def test_the_funnel_narrows_from_found_to_verified() -> None:
     assert steps["proven gone"].meaning == "and no other way in remains"
     doubtful = dataclasses.replace(one, record_gone=3, still_effective=1)
     assert shape.funnel([doubtful, two])[-1].meaning == "not: 3 record gone, 1 still reachable"
+    assert shape.funnel([two])[-1].meaning == "nothing is proven gone so far"
     assert [step.part for step in shape.funnel([])] == [0] * 5
     back = shape.funnel([one], "restore")
     assert [step.name for step in back] == ["found", "selected", "planned", "sent", "restored"]
@@ -103,6 +104,9 @@ def test_a_forecast_needs_an_end_a_pace_and_a_fresh_word() -> None:
     assert stuck.quiet_s == shape.STALE_S + 1
     (over,) = shape.progress([dataclasses.replace(line, age_s=shape.STALE_S + 1)], {}, finished=True)
     assert over.quiet_s is None
+    listing = dataclasses.replace(line, stage="discover", total=0, age_s=shape.STALE_S + 1)
+    quiet = [shape.progress([listing], {}, finished=False, planned=planned)[0].quiet_s for planned in (False, True)]
+    assert quiet == [shape.STALE_S + 1, None]
     assert left(done=100) is None
     assert left(total=0) is None
 
