@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from datetime import timedelta
 
 from rescind.errors import NotApprovedError
 from rescind.ledger import Ledger, Plan, Run
 from rescind.model import Choice, ItemState
 from rescind.settings import AutomaticApproval, Settings
+from rescind.users import same_user
 
 BY = "automatic"
 """The approver of an automatic approval."""
@@ -37,7 +39,7 @@ def measure(ledger: Ledger, run: Run, plan: Plan, allowed: AutomaticApproval | N
         return "", ["the setting automatic_approval is not set"]
     if not run.params.get("automatic"):
         return "", ["the run does not request automatic approval"]
-    scopes, rules, held = _planned(ledger, run)
+    scopes, rules, planned, held = _planned(ledger, run)
     systems, items = {system for system, _ in scopes}, sum(scopes.values())
     whole = sum(count.grants for count in ledger.snapshot.counts(run.run_id) if count.complete)
     figures = (
@@ -60,7 +62,20 @@ def measure(ledger: Ledger, run: Run, plan: Plan, allowed: AutomaticApproval | N
         reasons.append(f"systems {', '.join(sorted(systems - set(allowed.systems)))} are not allowed")
     if rules - set(allowed.only_rules):
         reasons.append(f"rules {', '.join(sorted(rules - set(allowed.only_rules)))} are not allowed")
-    return figures, reasons
+    return figures, reasons + _no_second_person(ledger, run, planned)
+
+
+def _no_second_person(ledger: Ledger, run: Run, planned: Collection[str]) -> list[str]:
+    """Return a reason where owners were asked and nobody answered, or the requester did."""
+    silent = own = 0
+    for question in ledger.questions.all(run.run_id):
+        grants = sum(item.grant_id in planned for item in question.items)
+        if question.method != "answer":
+            silent += grants
+        elif same_user(question.responded_by, run.requested_by):
+            own += grants
+    reasons = {"nobody": silent, "the requester": own}
+    return [f"{who} answered for the owners of {grants} grants" for who, grants in reasons.items() if grants]
 
 
 def _over_the_day(ledger: Ledger, run: Run, scopes: Counter[tuple[str, str]], limit: int) -> list[str]:
@@ -74,8 +89,8 @@ def _over_the_day(ledger: Ledger, run: Run, scopes: Counter[tuple[str, str]], li
     ]
 
 
-def _planned(ledger: Ledger, run: Run) -> tuple[Counter[tuple[str, str]], set[str], int]:
-    """Return the planned grants by system and account, the rules that decided, and the number of held grants."""
+def _planned(ledger: Ledger, run: Run) -> tuple[Counter[tuple[str, str]], set[str], set[str], int]:
+    """Return counts by system and account, the rules that decided, the planned grants, and the number of held ones."""
     states = {item.grant_id: item.state for item in ledger.plans.items(run.run_id)}
     planned = {name for name, state in states.items() if state is not ItemState.HELD}
     scopes: Counter[tuple[str, str]] = Counter()
@@ -84,4 +99,4 @@ def _planned(ledger: Ledger, run: Run) -> tuple[Counter[tuple[str, str]], set[st
         if decision.grant_id in planned:
             scopes[grant.key.system, grant.key.account] += 1
             rules.add(decision.rule)
-    return scopes, rules, len(states) - len(planned)
+    return scopes, rules, planned, len(states) - len(planned)

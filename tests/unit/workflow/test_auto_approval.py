@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from rescind.ledger import Ledger, NewRun
+from rescind.ledger import Ledger, NewQuestion, NewRun, QuestionItem
 from rescind.settings import AutomaticApproval
 from rescind.workflow.auto_approval import measure
 from tests.support.ledger.attempts import claim, execute, send
@@ -24,6 +25,30 @@ def _requests(ledger: Ledger, name: str = "automatic") -> Frozen:
     grants = [grant(number) for number in range(10)]
     list_scope(ledger, run, grants)
     decide(ledger, run, grants, grants[:4])
+    return freeze(ledger, run, [grants[:2], grants[2:4]])
+
+
+def _asked(ledger: Ledger, reviewer: str, hand_to: str = "", *, answered: bool = True) -> Frozen:
+    """A plan like that of :func:`_requests`, of which an owner was asked about two grants, and revoked them."""
+    run = ledger.runs.begin(
+        NewRun("access_review", "asks", "manual", "rita", params={"automatic": True}, dry_run=False)
+    )
+    grants = [grant(number) for number in range(10)]
+    list_scope(ledger, run, grants)
+    decide(ledger, run, grants, grants[:4])
+    items = tuple(QuestionItem(one.grant_id, "line") for one in grants[:2])
+    (asked,) = ledger.questions.ask(run.run_id, [NewQuestion(reviewer, "revoke", items, delegates={hand_to: ""})])
+    ledger.questions.put(run.run_id, asked.digest, within=timedelta(hours=1 if answered else 0))
+    at = datetime.now(UTC)
+    if hand_to:
+        ledger.questions.hand_over(run.run_id, asked.digest, by=reviewer, to=hand_to, comment="", at=at)
+    if answered:
+        gone = [item.grant_id for item in items]
+        who = hand_to or reviewer
+        ledger.questions.answer(run.run_id, asked.digest, revoke=gone, responded_by=who, responded_at=at)
+    else:
+        ledger.questions.close(run.run_id, asked.digest, at=at)
+    ledger.questions.apply(run.run_id)
     return freeze(ledger, run, [grants[:2], grants[2:4]])
 
 
@@ -52,6 +77,23 @@ def test_every_limit_may_be_reached_and_not_passed(ledger: Ledger) -> None:
     assert _reasons(ledger, frozen, max_percent=39) == ["4 of 10 grants are more than 39 %"]
     (reason,) = _reasons(ledger, frozen, max_revocations=3, max_revocations_per_day=4)
     assert reason == "4 grants are more than 3"
+
+
+@pytest.mark.parametrize(
+    ("people", "answered", "reasons"),
+    [
+        (("alice",), True, []),
+        (("rita", "alice"), True, []),
+        (("rita",), True, ["the requester answered for the owners of 2 grants"]),
+        (("alice", "Rita"), True, ["the requester answered for the owners of 2 grants"]),
+        (("alice",), False, ["nobody answered for the owners of 2 grants"]),
+    ],
+    ids=["an owner", "a colleague of the requester", "the requester", "the requester after a hand-over", "nobody"],
+)
+def test_no_answer_and_the_requester_as_owner_are_no_second_person(
+    ledger: Ledger, people: tuple[str, ...], answered: bool, reasons: list[str]
+) -> None:
+    assert _reasons(ledger, _asked(ledger, *people, answered=answered)) == reasons
 
 
 def test_other_runs_of_the_day_count_and_the_border_is_exact(ledger: Ledger) -> None:
