@@ -68,17 +68,38 @@ class KnownPeople:
         return principal[0] == PrincipalType.EVERYONE or principal in self.by_account.get((system, account), ())
 
     def _add_containers(self, memberships: Iterable[Record]) -> None:
-        above: dict[tuple[str, str, str, str], list[PrincipalId]] = {}
-        for edge in memberships:
-            member = (edge["system"], edge["account"], edge["member_type"], edge["member_id"])
-            above.setdefault(member, []).append((edge["container_type"], edge["container_id"]))
-        for (system, account), mine in self.by_account.items():
-            rest = list(mine)
-            while rest:
-                kind, ident = rest.pop()
-                new = set(above.get((system, account, kind, ident), ())) - mine
-                mine |= new
-                rest += new
+        above = containers(
+            (
+                (edge["system"], edge["account"]),
+                (edge["member_type"], edge["member_id"]),
+                (edge["container_type"], edge["container_id"]),
+            )
+            for edge in memberships
+        )
+        for account, mine in self.by_account.items():
+            add_containers(mine, above.get(account, {}))
+
+
+def containers(
+    edges: Iterable[tuple[Account, PrincipalId, PrincipalId]],
+) -> dict[Account, dict[PrincipalId, list[PrincipalId]]]:
+    """Return the containers of each member, by account.
+
+    :param edges: account, member and container of each membership.
+    """
+    above: dict[Account, dict[PrincipalId, list[PrincipalId]]] = {}
+    for account, member, container in edges:
+        above.setdefault(account, {}).setdefault(member, []).append(container)
+    return above
+
+
+def add_containers(mine: set[PrincipalId], above: Mapping[PrincipalId, Iterable[PrincipalId]]) -> None:
+    """Add every group, role or other container that these principals are in, at any depth."""
+    rest = list(mine)
+    while rest:
+        new = set(above.get(rest.pop(), ())) - mine
+        mine |= new
+        rest += new
 
 
 def request_version(review: Record, inputs: Iterable[Record]) -> str:

@@ -15,9 +15,11 @@ import asyncio
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 from rescind.errors import ListingIncompleteError
+from rescind.evidence.bundle.known import add_containers, containers
 from rescind.ledger import NAMED_PEOPLE, SETTINGS, Ledger, Run, Scope, ScopeSpec
 from rescind.ledger.runs.scopes import SealedPeople
 from rescind.model import KNOWN_ACCESS, Grant, Principal, PrincipalType
@@ -158,7 +160,8 @@ class RunPeople:
 def sealed_people(ledger: Ledger, run: Run) -> SealedPeople | None:
     """Return what names the people of a run in each scope when its snapshot is sealed; None if it names nobody.
 
-    Named is everybody whose grants the decisions could count as named, under every id, also without a grant.
+    Named is everybody whose grants the decisions could count as named, under every id, also without a grant, and the
+    groups, roles and other containers that these are in, at any depth: the seal does not cover memberships.
     """
     request = ReviewRequest.model_validate(dict(run.params))
     if request.kind != "targets" or not request.principals:
@@ -175,22 +178,47 @@ def sealed_people(ledger: Ledger, run: Run) -> SealedPeople | None:
         return None
     theirs = resolved.ids | resolved.theirs
 
+    @cache
+    def named(key: PrincipalKey) -> bool:
+        return (who := view(key)).named or who.perhaps
+
+    users = {ident for one in listed if named(principal_key(one)) for ident in _ids_of(one)}
+    users |= {ident for _, ident in theirs} | {ident for _, _, ident in resolved.raw}
+    above = _containers(ledger, run, users)
+
     def people(scope: Scope, holders: Sequence[PrincipalId]) -> dict[str, Any]:
         system = system_named(scope.system)
         spaces = {scope.system, *system.id_spaces, system.member_space}
         mine = [one for one in listed if (one.system, one.account) == (scope.system, scope.account)]
         others = {(one.principal_type, one.principal_id): one.other_ids for one in mine}
-        found = {
-            (str(kind), ident)
-            for kind, ident in {*others, *holders}
-            if (who := view(PrincipalKey(scope.system, scope.account, kind, ident))).named or who.perhaps
-        }
+        keys = (PrincipalKey(scope.system, scope.account, *one) for one in {*others, *holders})
+        found = {(str(key.principal_type), key.principal_id) for key in keys if named(key)}
         found |= {(kind, ident) for name, kind, ident in resolved.raw if name == scope.system}
         ids = {pair for key in found for pair in others.get(key, ())} | theirs
         found |= {(str(PrincipalType.USER), ident) for space, ident in ids if space in spaces}
+        add_containers(found, above.get((scope.system, scope.account), {}))
         return {"asked": list(request.principals), "principals": sorted(map(list, found))}
 
     return people
+
+
+def _ids_of(principal: Principal) -> list[str]:
+    return [principal.principal_id, *(ident for _, ident in principal.other_ids)]
+
+
+def _containers(
+    ledger: Ledger, run: Run, users: Collection[str]
+) -> Mapping[tuple[str, str], Mapping[PrincipalId, Collection[PrincipalId]]]:
+    """Return the containers of these users and of every other member, by account."""
+    asked = {(str(PrincipalType.USER), ident) for ident in users}
+    return containers(
+        (
+            (edge.system, edge.account),
+            (str(edge.member_type), edge.member_id),
+            (str(edge.container_type), edge.container_id),
+        )
+        for edge in ledger.snapshot.memberships(run.run_id, users=asked)
+    )
 
 
 def named_of(

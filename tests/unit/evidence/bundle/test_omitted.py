@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,10 @@ from rescind.evidence.report.html_report import report
 from rescind.evidence.write import BundleWriter
 from rescind.ledger import Ledger, NewInput, NewRun, Run, ScopeSpec
 from rescind.model import Cell, Grant, GrantKey, Membership, Principal, digest
+from rescind.settings import ReviewRequest, Settings
 from rescind.workflow.bundle_source import VerifiedBundle, compare_grants
+from rescind.workflow.inputs import collect_inputs
+from rescind.workflow.offboarding.named_people import sealed_people
 from tests.support.ledger.memory_bundle import MemorySource
 from tests.support.ledger.runs import ACCOUNT, SYSTEM, certificate
 from tests.support.reviews.approval import KEYS
@@ -36,7 +39,10 @@ from tests.unit.evidence.conftest import bundle as written_bundle
 
 pytestmark = pytest.mark.postgres
 ALICE, GONE, ALICE_THERE, OTHER_ACCOUNT = "u000005", "u000900", "x7", "alibaba:2:cn-hangzhou"
-PEOPLE = {ACCOUNT: [["user", ALICE], ["user", GONE]], OTHER_ACCOUNT: [["user", ALICE_THERE], ["user", "x45"]]}
+PEOPLE = {
+    ACCOUNT: [["group", "g1"], ["group", "g2"], ["user", ALICE], ["user", GONE]],
+    OTHER_ACCOUNT: [["user", ALICE_THERE], ["user", "x45"]],
+}
 Row = dict[str, Any]
 Files = dict[str, list[Row]]
 
@@ -363,9 +369,17 @@ def lost_of_another(made: Made, files: Files) -> None:
 
 
 def group_of_alice(made: Made, files: Files) -> None:
-    """Alice is in another group than the bundle holds."""
-    edge = {**files["memberships"][0], "member_type": "group", "member_id": "g2", "container_id": "g3"}
-    files["memberships"].append(edge)
+    """Alice is in another group than the bundle holds, by one of which nothing else is known."""
+    for inner, outer in (("g2", "between"), ("between", "g3")):
+        edge = {**files["memberships"][0], "member_type": "group", "member_id": inner, "container_id": outer}
+        files["memberships"].append(edge)
+
+
+def memberships_and_groups(made: Made, files: Files) -> None:
+    """The groups are left out, and nothing in the bundle says any more who is in them."""
+    files["memberships"] = []
+    for group in ("g1", "g2"):
+        hide(made, files, ACCOUNT, ("group", group))
 
 
 def edit_scope(made: Made, files: Files, **new: str) -> None:
@@ -444,6 +458,7 @@ ATTACKS: dict[str, tuple[Callable[[Made, Files], None], str]] = {
     "the run follows a policy": (policy_run, NOBODY),
     "a lost grant of somebody who is left out": (lost_of_another, SAYS),
     "Alice is in a group that is left out": (group_of_alice, HOLDS),
+    "a group and who is in it are left out": (memberships_and_groups, HOLDS),
     "a scope is said to be of another account": (scope_elsewhere, PLACE),
     "and its grants show it": (scope_elsewhere, "of another system or account than its scope"),
     "a scope is said to be of another system": (scope_of_another_system, PLACE),
@@ -513,6 +528,33 @@ def test_an_id_that_the_form_spells_out_is_never_left_out(ledger: Ledger, tmp_pa
     source = bundle_source(written_bundle(ledger, run, tmp_path))
     assert verify(source, key=PUBLIC).problems == []
     assert {"u000020", "r1", "x3"} <= {one["principal_id"] for one in records(source, "grants")}
+
+
+def test_the_seal_names_the_groups_of_the_people(ledger: Ledger, tmp_path: Path) -> None:
+    """So taking their memberships out of a bundle does not make the groups anybody's."""
+    asked = {"systems": [SYSTEM], "principals": [f"{SYSTEM}:user:{ALICE}"], "reason": "a leaver"}
+    params = ReviewRequest.model_validate({"kind": "targets", **asked}).model_dump(mode="json")
+    new = NewRun("revoke_access", "manual__1", "manual", "rita", reason="a leaver", params=params, dry_run=True)
+    folder = Path(__file__).parents[4] / "include" / "examples"
+    files = {
+        name: str(folder / file)
+        for name, file in (("exceptions", "exceptions.yaml"), ("protections", "protected.yaml"))
+    }
+    roster = tmp_path / "roster.csv"  # written now, so it is never too old
+    roster.write_bytes((folder / "roster.csv").read_bytes())
+    settings = Settings(roster=str(roster), roster_min_people=1, roster_max_leaver_percent=100, **files)
+    run = ledger.runs.begin(new, collect_inputs(settings, ReviewRequest.model_validate(params)))
+    spec = ScopeSpec(SYSTEM, ACCOUNT, "", "quickbi_default")
+    ledger.scopes.open(run.run_id, [spec])
+    edges = [("user", ALICE, "g1"), ("group", "g1", "g2"), ("user", "u000009", "g3")]
+    groups = [Membership(SYSTEM, ACCOUNT, kind, ident, "group", group) for kind, ident, group in edges]
+    grants = [menu(1, "user", ALICE), menu(1, "user", "u000009"), menu(1, "group", "g2")]
+    people = [Principal(SYSTEM, ACCOUNT, "user", ident, ident) for ident in (ALICE, "u000009")]
+    listed = replace(certificate(len(grants)), notes={"own_ids": ["999"]})
+    ledger.snapshot.replace_scope(run.run_id, spec.scope_id, grants, people, groups, listed)
+    ledger.scopes.seal(run.run_id, sealed_people(ledger, run))
+    (scope,) = ledger.scopes.all(run.run_id)
+    assert scope.notes["sealed_people"]["principals"] == [["group", "g1"], ["group", "g2"], ["user", ALICE]]
 
 
 def test_a_restore_takes_a_part_and_refuses_what_it_leaves_out(made: Made) -> None:
