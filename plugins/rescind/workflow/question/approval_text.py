@@ -241,27 +241,7 @@ def _rest(count: int) -> list[str]:
 
 def question_body(run: Run, question: Question) -> str:
     """Return the question to the owner of resources, or to a colleague: who holds what, numbered like the options."""
-    lines = [
-        tr(
-            "**{requester}** asks you to review access to resources that you own. Choose **Revoke** with the number of "
-            "each grant to revoke. The others stay.",
-            requester=plain(run.requester),
-        )
-    ]
-    if (handed := question.handover) is not None:
-        lines = [
-            tr(
-                "**{requester}** asks to review access to resources. **{owner}**, who owns them, has handed the "
-                "question over to you on {time}. Choose **Revoke** with the number of each grant to revoke. The others "
-                "stay.",
-                owner=plain(handed.by),
-                time=moment(handed.at),
-                requester=plain(run.requester),
-            )
-        ]
-        if handed.comment:
-            lines += ["", tr("Comment: {comment}", comment=plain(handed.comment, 1000))]
-    lines += ["", reason_line(run), ""]
+    lines = [*_owner_is_asked(run, question), "", reason_line(run), ""]
     lines += [f"{number}. {plain(item.shown, 400)}" for number, item in enumerate(question.items, 1)]
     if question.due_at is not None:
         lines += ["", tr("**An answer counts until {time}.**", time=moment(question.due_at))]
@@ -274,7 +254,7 @@ def question_body(run: Run, question: Question) -> str:
             digest=question.digest,
         ),
     ]
-    if question.delegates and handed is None:
+    if question.delegates and question.handover is None:
         lines += [
             "",
             tr(
@@ -283,6 +263,25 @@ def question_body(run: Run, question: Question) -> str:
             ),
         ]
     return "\n".join(lines)
+
+
+def _owner_is_asked(run: Run, question: Question) -> list[str]:
+    """Return who asks, and who has handed the question over."""
+    if (handed := question.handover) is None:
+        said = tr(
+            "**{requester}** asks you to review access to resources that you own. Choose **Revoke** with the number of "
+            "each grant to revoke. The others stay.",
+            requester=plain(run.requester),
+        )
+        return [said]
+    said = tr(
+        "**{requester}** asks to review access to resources. **{owner}**, who owns them, has handed the question over "
+        "to you on {time}. Choose **Revoke** with the number of each grant to revoke. The others stay.",
+        owner=plain(handed.by),
+        time=moment(handed.at),
+        requester=plain(run.requester),
+    )
+    return [said, "", tr("Comment: {comment}", comment=plain(handed.comment, 1000))] if handed.comment else [said]
 
 
 def _rules(people: PlanPeople) -> list[str]:
