@@ -44,6 +44,12 @@ class _Owned(Row):
         return self.OwnerNameList.OwnerNames if self.OwnerNameList else None
 
     @property
+    def tells_all_owners(self) -> bool:
+        """Whether the ids are those of all owners. Without ids, the names must say too that there is no owner."""
+        told = self.owner_ids or (self.owner_ids is not None and self.owner_names is not None)
+        return bool(told) and not self.owner_without_id
+
+    @property
     def owner_without_id(self) -> bool:
         """Whether there are more names than ids, so that the ids are not those of all owners."""
         return len(self.owner_names or ()) > len(self.owner_ids or ())

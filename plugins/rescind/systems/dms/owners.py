@@ -81,7 +81,7 @@ async def _owners(
             ident = row.InstanceId if isinstance(row, DmsInstance) else row.DatabaseId
             dba = None if isinstance(row, DmsLogicDatabase) else row.DbaId
             told[kind, ident] = {**({dba: DBA} if dba else {}), **dict.fromkeys(row.owner_ids or (), OWNER)}
-            if row.owner_ids is not None and not row.owner_without_id:
+            if row.tells_all_owners:
                 whole.add((kind, ident))
 
     if "instance" in kinds:

@@ -110,6 +110,7 @@ ANN_WITHOUT_UID = user(ANN, Uid=None)
     [
         ({"ListDatabases": databases()}, {"DATABASE"}),
         ({"ListDatabases": databases(OwnerIdList={"OwnerIds": None})}, {"DATABASE"}),
+        ({"ListDatabases": databases(OwnerIdList={"OwnerIds": []})}, {"DATABASE"}),
         ({"ListDatabases": databases(**NAMED_ONLY)}, {"DATABASE"}),
         ({"ListDatabases": databases(**BOB_AND_A_NAME)}, {"DATABASE"}),
         ({"ListDatabases": REFUSED}, {"DATABASE"}),
@@ -126,7 +127,7 @@ ANN_WITHOUT_UID = user(ANN, Uid=None)
             {"DATABASE", "INSTANCE"},
         ),
     ],
-    ids=["no list", "null", "a name without an id", "a name more than ids", "refused", "not listed",
+    ids=["no list", "null", "no names", "a name without an id", "a name more than ids", "refused", "not listed",
          "instances refused", "users refused", "another user", "a user without the cloud account's id"],
 )  # fmt: skip
 @pytest.mark.parametrize("many", [False, True], ids=["few holders", "many holders"])
