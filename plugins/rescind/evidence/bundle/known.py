@@ -94,7 +94,11 @@ def containers(
 
 
 def add_containers(mine: set[PrincipalId], above: Mapping[PrincipalId, Iterable[PrincipalId]]) -> None:
-    """Add every group, role or other container that these principals are in, at any depth."""
+    """Add every group, role or other container that these principals are in, at any depth.
+
+    A member that the platform does not name may be one of them, so its containers are added as well.
+    """
+    mine |= {member for member in above if member[0] == PrincipalType.UNKNOWN}
     rest = list(mine)
     while rest:
         new = set(above.get(rest.pop(), ())) - mine

@@ -375,6 +375,13 @@ def group_of_alice(made: Made, files: Files) -> None:
         files["memberships"].append(edge)
 
 
+def group_of_nobody_knows_whom(made: Made, files: Files) -> None:
+    """A group that is left out has a member without an id: that may be Alice."""
+    files["memberships"].append(
+        {**files["memberships"][0], "member_type": "unknown", "member_id": "-", "container_id": "g3"}
+    )
+
+
 def memberships_and_groups(made: Made, files: Files) -> None:
     """The groups are left out, and nothing in the bundle says any more who is in them."""
     files["memberships"] = []
@@ -458,6 +465,7 @@ ATTACKS: dict[str, tuple[Callable[[Made, Files], None], str]] = {
     "the run follows a policy": (policy_run, NOBODY),
     "a lost grant of somebody who is left out": (lost_of_another, SAYS),
     "Alice is in a group that is left out": (group_of_alice, HOLDS),
+    "a group has a member without an id": (group_of_nobody_knows_whom, HOLDS),
     "a group and who is in it are left out": (memberships_and_groups, HOLDS),
     "a scope is said to be of another account": (scope_elsewhere, PLACE),
     "and its grants show it": (scope_elsewhere, "of another system or account than its scope"),
@@ -546,7 +554,7 @@ def test_the_seal_names_the_groups_of_the_people(ledger: Ledger, tmp_path: Path)
     run = ledger.runs.begin(new, collect_inputs(settings, ReviewRequest.model_validate(params)))
     spec = ScopeSpec(SYSTEM, ACCOUNT, "", "quickbi_default")
     ledger.scopes.open(run.run_id, [spec])
-    edges = [("user", ALICE, "g1"), ("group", "g1", "g2"), ("user", "u000009", "g3")]
+    edges = [("user", ALICE, "g1"), ("group", "g1", "g2"), ("user", "u000009", "g3"), ("unknown", "-", "g4")]
     groups = [Membership(SYSTEM, ACCOUNT, kind, ident, "group", group) for kind, ident, group in edges]
     grants = [menu(1, "user", ALICE), menu(1, "user", "u000009"), menu(1, "group", "g2")]
     people = [Principal(SYSTEM, ACCOUNT, "user", ident, ident) for ident in (ALICE, "u000009")]
@@ -554,7 +562,8 @@ def test_the_seal_names_the_groups_of_the_people(ledger: Ledger, tmp_path: Path)
     ledger.snapshot.replace_scope(run.run_id, spec.scope_id, grants, people, groups, listed)
     ledger.scopes.seal(run.run_id, sealed_people(ledger, run))
     (scope,) = ledger.scopes.all(run.run_id)
-    assert scope.notes["sealed_people"]["principals"] == [["group", "g1"], ["group", "g2"], ["user", ALICE]]
+    groups_of = [["group", "g1"], ["group", "g2"], ["group", "g4"]]
+    assert scope.notes["sealed_people"]["principals"] == [*groups_of, ["unknown", "-"], ["user", ALICE]]
 
 
 def test_a_restore_takes_a_part_and_refuses_what_it_leaves_out(made: Made) -> None:
