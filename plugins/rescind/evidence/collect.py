@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -16,8 +15,8 @@ import rescind
 from rescind.evidence.bundle.format import PROVEN, moment, standing
 from rescind.evidence.leaving_out import HOLDER, LeftOut, left_out_of
 from rescind.evidence.signed_answers import approval_record, narrowing_record, selection_record
-from rescind.evidence.values import grant_record, plain, question_record
-from rescind.ledger import OCCASION, Approval, AttemptRecord, Ledger, Narrowing, Plan, Run, Scope
+from rescind.evidence.values import grant_record, lookup, plain, question_record, sent_at, terminated_at
+from rescind.ledger import OCCASION, Approval, Ledger, Narrowing, Plan, Run, Scope
 from rescind.ledger.plans.selections import is_selection
 from rescind.model import LAST_USE, Choice, Decision
 from rescind.run_state import was_left_out
@@ -303,7 +302,7 @@ class Collector:
             return
         verdict_of = lookup(self.ledger.verdicts.latest(self.run.run_id), lambda record: record.grant_id)
         decision_of = lookup(self.ledger.decisions.bare(self.run.run_id, choice=Choice.REVOKE), lambda d: d.grant_id)
-        sent = _sent(self.ledger.attempts.each(self.run.run_id))
+        sent = sent_at(self.ledger.attempts.each(self.run.run_id))
         answered = moment(self.approval.responded_at) if self.approval else None
         for item in self.ledger.plans.items(self.run.run_id):
             verdict = verdict_of(item.grant_id)
@@ -313,7 +312,7 @@ class Collector:
                 "state": str(item.state),
                 "reason": item.reason,
                 "standing": standing(str(item.state), str(verdict.verdict) if verdict else None),
-                "terminated_at": _terminated(decision_of(item.grant_id)),
+                "terminated_at": terminated_at(decision_of(item.grant_id)),
                 "planned_at": moment(self.plan.created_at),
                 "approved_at": answered,
                 "sent_at": moment(sent.get(item.call_id or "")),
@@ -399,29 +398,3 @@ class Collector:
                     "changed_at": moment(event.changed_at),
                     "reason": event.reason,
                 }
-
-
-def lookup(rows: Iterable[T], key: Callable[[T], str]) -> Callable[[str], T | None]:
-    """Return a function that finds rows by key in one pass. Rows and questions are ordered by key."""
-    rest = iter(rows)
-    current: T | None = next(rest, None)
-
-    def find(wanted: str) -> T | None:
-        nonlocal current
-        while current is not None and key(current) < wanted:
-            current = next(rest, None)
-        return current if current is not None and key(current) == wanted else None
-
-    return find
-
-
-def _sent(attempts: Iterable[AttemptRecord]) -> dict[str, datetime | None]:
-    """Return, by call, when the last request that may have had an effect was sent."""
-    return {
-        one.call_id: one.sent_at or one.intent_at for one in attempts if one.outcome in ("accepted", "unknown", None)
-    }
-
-
-def _terminated(decision: Decision | None) -> str | None:
-    value = decision.facts.get("person.terminated_at") if decision else None
-    return str(value) if value and value != "unknown" else None

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from rescind.evidence.bundle.format import moment
 from rescind.evidence.bundle.owner_answers import HANDED
-from rescind.ledger import Question, QuestionItem
-from rescind.model import LAST_USE, Grant
+from rescind.ledger import AttemptRecord, Question, QuestionItem
+from rescind.model import LAST_USE, Decision, Grant
+
+T = TypeVar("T")
 
 _SECRET = re.compile(
     r"(?i)(secret|passw|signature|authori[sz]ation$|(access|security|session|id)_?token|^token$|cookie|private_?key)"
@@ -88,4 +90,31 @@ def question_record(question: Question, item: QuestionItem) -> dict[str, Any]:
         "grant_id": item.grant_id,
         "shown": item.shown,
         "answer": item.answer,
+    }
+
+
+def terminated_at(decision: Decision | None) -> str | None:
+    """Return when the employment of a decision's person ended, as the roster says it; None when it does not."""
+    value = decision.facts.get("person.terminated_at") if decision else None
+    return str(value) if value and value != "unknown" else None
+
+
+def lookup(rows: Iterable[T], key: Callable[[T], str]) -> Callable[[str], T | None]:
+    """Return a function that finds rows by key in one pass. Rows and questions are ordered by key."""
+    rest = iter(rows)
+    current: T | None = next(rest, None)
+
+    def find(wanted: str) -> T | None:
+        nonlocal current
+        while current is not None and key(current) < wanted:
+            current = next(rest, None)
+        return current if current is not None and key(current) == wanted else None
+
+    return find
+
+
+def sent_at(attempts: Iterable[AttemptRecord]) -> dict[str, datetime | None]:
+    """Return, by call, when the last request that may have had an effect was sent."""
+    return {
+        one.call_id: one.sent_at or one.intent_at for one in attempts if one.outcome in ("accepted", "unknown", None)
     }

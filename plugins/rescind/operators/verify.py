@@ -14,7 +14,7 @@ from rescind.settings import Settings
 from rescind.systems import system_named
 from rescind.workflow.execute.progress_meter import Meter
 from rescind.workflow.execute.verification.verify import ScopeReport, ScopeVerifier
-from rescind.workflow.inputs import same_people
+from rescind.workflow.same_people import same_people
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

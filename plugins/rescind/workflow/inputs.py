@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 from rescind.errors import ConfigurationError, InputError
 from rescind.hooks.input_files import Fetched, read_file, read_roster_file
 from rescind.ledger import PARTS_OF_PEOPLE, Ledger, NewInput, Run
-from rescind.model import Membership, Principal, PrincipalType, digest
+from rescind.model import Principal, digest
 from rescind.review import (
     AdmittedRoster,
     DecisionContext,
@@ -367,22 +367,6 @@ def roster_options(reading: Mapping[str, Any], max_bad_rows_percent: int) -> Ros
         date_format=form.date_format,
         max_bad_rows_percent=max_bad_rows_percent,
     )
-
-
-def same_people(ledger: Ledger, run: Run, system: str, account: str) -> list[Membership]:
-    """Return edges from the ids of people in grants to their other ids in memberships, where the roster has both.
-
-    Without a separate id space for memberships there are no such edges.
-    """
-    other = system_named(system).member_space
-    if not other:
-        return []
-    own = system_named(system).id_spaces[0]
-    return [
-        Membership(system, account, PrincipalType.USER, ident, PrincipalType.USER, member)
-        for person in inputs_of(ledger, run).roster.roster.people
-        if (ident := person.ids.get(own)) and (member := person.ids.get(other))
-    ]
 
 
 def own_ids(ledger: Ledger, run: Run) -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ from rescind.ledger import Ledger, Run, Scope
 from rescind.model import Choice, Grant
 from rescind.systems import system_named
 from rescind.systems.effective import Near, access_around
-from rescind.workflow.inputs import same_people
+from rescind.workflow.same_people import same_people
 
 _LISTINGS = 25
 

@@ -33,7 +33,7 @@ from rescind.workflow.closing.surroundings import (
     product,
 )
 from rescind.workflow.closing.who_closes import Closers
-from rescind.workflow.inputs import same_people
+from rescind.workflow.same_people import same_people
 
 MOST_PATHS = 20_000
 """Planned grants with a path for which removals are computed; with more, none are."""

@@ -12,7 +12,7 @@ from rescind.plan.access_graph import Node
 from rescind.systems import system_named
 from rescind.systems.effective import CONTAINERS, Near, access_around
 from rescind.systems.surfaces import Gap
-from rescind.workflow.inputs import same_people
+from rescind.workflow.same_people import same_people
 
 _STAND_IN = "?"
 """Ends the native id of a grant that stands for what a person has through a group: no real grant has it."""

@@ -16,7 +16,7 @@ from rescind.workflow.closing.part import ClosingPart
 from rescind.workflow.closing.proposal import CLOSING, closing_lines, closing_notes, narrowed_notes
 from rescind.workflow.closing.surroundings import ended_elsewhere, product
 from rescind.workflow.closing.what_stays import what_stays
-from rescind.workflow.inputs import same_people
+from rescind.workflow.same_people import same_people
 
 EXAMPLES = 5
 """Paths that are stored as examples for each system and account."""

@@ -15,7 +15,7 @@ from rescind.plan.access_graph import Node
 from rescind.systems import system_named
 from rescind.systems.access_path import AccessPath
 from rescind.systems.surfaces import CONDITIONAL, UNCERTAIN
-from rescind.workflow.inputs import same_people
+from rescind.workflow.same_people import same_people
 
 CHUNK = 50_000
 """Grants that are read at once."""
