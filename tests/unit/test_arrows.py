@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "plugins" / "rescind"
 AIRFLOW = "airflow"
 
-BASE = {"i18n", "model", "errors", "users", "run_state", "leaver_clock", "last_use", "snapshot_tree", "stored_text"}
+BASE = {"i18n", "model", "errors", "users", "run_state", "last_use", "snapshot_tree", "stored_text"}
 MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
     "provider_info": set(),
@@ -25,7 +25,6 @@ MAY_IMPORT: dict[str, set[str]] = {
     "last_use": set(),
     "snapshot_tree": set(),
     "stored_text": {"i18n"},
-    "leaver_clock": {"i18n", "run_state"},
     "data_files": {"errors"},
     "compat": {"errors", AIRFLOW},
     "approval_signature": BASE,

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from rescind.i18n import accepted_language, current, known_language, known_zone, moment, reading, tr, trn
-from rescind.run_state import Counts, closed_state
+from rescind.run_state.states import Counts, closed_state
 
 AT = datetime(2026, 11, 30, 17, 4, tzinfo=UTC)
 

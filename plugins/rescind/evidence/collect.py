@@ -19,7 +19,7 @@ from rescind.evidence.values import grant_record, lookup, plain, question_record
 from rescind.ledger import OCCASION, Approval, Ledger, Narrowing, Plan, Run, Scope
 from rescind.ledger.plans.selections import is_selection
 from rescind.model import LAST_USE, Choice, Decision
-from rescind.run_state import was_left_out
+from rescind.run_state.states import was_left_out
 
 Record = dict[str, Any]
 T = TypeVar("T")

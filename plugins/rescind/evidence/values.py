@@ -8,8 +8,8 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, TypeVar
 
+from rescind.evidence.bundle.answers.owners import HANDED
 from rescind.evidence.bundle.format import moment
-from rescind.evidence.bundle.owner_answers import HANDED
 from rescind.ledger import AttemptRecord, Question, QuestionItem
 from rescind.model import LAST_USE, Decision, Grant
 

@@ -1,6 +1,6 @@
 """The messages about runs: what happened, in counts. They hold no names of resources, no grants and no ids.
 
-The only name is that of the requester. States are those of :mod:`rescind.run_state`.
+The only name is that of the requester. States are those of :mod:`rescind.run_state.states`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from rescind.ledger.runs.notices import OWNERS_REMINDED
 from rescind.notifications.message import OPEN, Message, chat_name
 from rescind.plan.restore_effects import OPERATION
 from rescind.review import principal_key
-from rescind.run_state import (
+from rescind.run_state.states import (
     BAD,
     WAITING,
     WAITS_FOR_APPROVAL,

@@ -17,7 +17,7 @@ from rescind.ledger.read_models.item_rows import NO_DEPARTMENT
 from rescind.ledger.read_models.overview import CLOCK_DAYS
 from rescind.ledger.read_models.queries import MOST_REFUSED
 from rescind.model import NEW_RUN, needs_new_run
-from rescind.run_state import NOT_STARTED, tone_of, was_left_out, words_of
+from rescind.run_state.states import NOT_STARTED, tone_of, was_left_out, words_of
 from rescind.stored_text import translated
 from rescind.web import shape
 from rescind.web.language import choices

@@ -9,13 +9,13 @@ from datetime import datetime
 from urllib.parse import quote
 
 from rescind.i18n import mark, moment, tr, trn
-from rescind.leaver_clock import Reached, leaver_clock, moments
 from rescind.ledger import SINGLE
 from rescind.ledger.read_models.item_rows import ItemCount, ItemFilter, ItemLine
 from rescind.ledger.read_models.item_sql import MOST_GROUPS
 from rescind.ledger.read_models.owner_views import QuestionLine
 from rescind.ledger.read_models.run_rows import STALE_S, ProgressLine, RefusedLine, RunFacts, RunLine, SystemLine
-from rescind.run_state import Counts, StateWords, closed_state, live_state, proof_state, what_remains, words_of
+from rescind.run_state.leaver_clock import Reached, leaver_clock, moments
+from rescind.run_state.states import Counts, StateWords, closed_state, live_state, proof_state, what_remains, words_of
 
 LATE_S = 86_400
 """Seconds that a run may wait for people before the page shows a warning."""

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from rescind.i18n import mark, tr
-from rescind.leaver_clock import clock_line, leaver_clock, moments
 from rescind.ledger import OCCASION, Approval, Item, Ledger, Plan, Run, TaskProgress
 from rescind.model import NEW_RUN, Grant, ItemState
 from rescind.plan.restore_effects import OPERATION
-from rescind.run_state import (
+from rescind.run_state.leaver_clock import clock_line, leaver_clock, moments
+from rescind.run_state.states import (
     REVOKE,
     Counts,
     StateWords,
@@ -43,7 +43,7 @@ def build_summary(ledger: Ledger, run: Run, settings: Settings) -> dict[str, Any
     """Return the summary of the run, as JSON values.
 
     ``state`` is the ledger's word for the run. ``outcome`` says in words what it came to, see
-    :mod:`rescind.run_state`.
+    :mod:`rescind.run_state.states`.
     """
     plan = ledger.plans.find(run.run_id)
     rows = [asdict(row) for row in ledger.summary.per_system(run.run_id)]

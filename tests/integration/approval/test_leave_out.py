@@ -11,9 +11,9 @@ from unittest import mock
 import pytest
 
 from rescind.evidence.bundle import narrowing as bundle_narrowing
+from rescind.evidence.bundle.answers.narrowing import check_narrowing
 from rescind.evidence.bundle.effect_ids import effect_ids
 from rescind.evidence.bundle.format import EFFECTS
-from rescind.evidence.bundle.narrowing import check_narrowing
 from rescind.evidence.bundle.read import FolderSource, records
 from rescind.evidence.bundle.verify import verify
 from rescind.ledger.plans.narrowings import digest_of_grants

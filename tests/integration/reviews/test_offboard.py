@@ -12,9 +12,9 @@ from airflow.sdk.api.datamodels._generated import AssetEventDagRunReference
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from rescind.evidence.bundle.format import moment
-from rescind.leaver_clock import clock_line
 from rescind.ledger import OCCASION
 from rescind.model import Choice
+from rescind.run_state.leaver_clock import clock_line
 from rescind.web.shape import clock
 from rescind.workflow.run_summary import headline
 from tests.support.reviews.airflow_record import AirflowRecord

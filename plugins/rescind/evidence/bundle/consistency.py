@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 from json.encoder import encode_basestring
 from typing import Any
 
-from rescind.evidence.bundle.approval import answered_by, check_answer, may_be_one
+from rescind.evidence.bundle.answers.approval import answered_by, check_answer, may_be_one
+from rescind.evidence.bundle.answers.narrowing import check_narrowing
+from rescind.evidence.bundle.answers.owners import check_owner_answers
 from rescind.evidence.bundle.effect_ids import effect_ids
 from rescind.evidence.bundle.format import (
     CONTROLS,
@@ -28,12 +30,10 @@ from rescind.evidence.bundle.format import (
     standing,
 )
 from rescind.evidence.bundle.found import Found
-from rescind.evidence.bundle.narrowing import check_narrowing
-from rescind.evidence.bundle.owner_answers import check_owner_answers
 from rescind.evidence.bundle.population import Population
 from rescind.evidence.bundle.read import Source, parsed, records
 from rescind.evidence.bundle.times import Times
-from rescind.run_state import was_left_out
+from rescind.run_state.states import was_left_out
 from rescind.users import shown_user
 
 Record = dict[str, Any]

@@ -8,16 +8,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from rescind.evidence.bundle.approval import check_answer
+from rescind.evidence.bundle.answers.approval import check_answer
+from rescind.evidence.bundle.answers.owners import asked_owners
 from rescind.evidence.bundle.consistency import OCCASION, SETTINGS
 from rescind.evidence.bundle.format import CONTROLS, MANIFEST, OMITTED, PROVEN, SIGNATURE
-from rescind.evidence.bundle.owner_answers import asked_owners
 from rescind.evidence.bundle.read import Source, only, read_json, records
 from rescind.evidence.report.figures import SHOWN_FINDINGS, SHOWN_KEPT, SHOWN_PEOPLE, SHOWN_ROWS, Figures, time_of
 from rescind.evidence.report.tables import Joined, Row, joined
 from rescind.i18n import mark
 from rescind.model import ASKED_FOR, needs_new_run
-from rescind.run_state import was_left_out
+from rescind.run_state.states import was_left_out
 
 _ORDER = (
     "kept_lost",

@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from rescind.evidence.bundle.approval import answered_by
+from rescind.evidence.bundle.answers.approval import answered_by
 from rescind.evidence.bundle.population import number_unchecked
 from rescind.evidence.report.closing import closing_rows
 from rescind.evidence.report.tables import Row
 from rescind.i18n import mark
-from rescind.leaver_clock import Reached, leaver_clock, moments
 from rescind.model import KNOWN_ACCESS
-from rescind.run_state import Counts
+from rescind.run_state.leaver_clock import Reached, leaver_clock, moments
+from rescind.run_state.states import Counts
 
 SHOWN_FINDINGS = 40
 SHOWN_PEOPLE = 30

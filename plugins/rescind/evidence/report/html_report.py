@@ -18,9 +18,9 @@ from rescind.evidence.report.counting import figures
 from rescind.evidence.report.figures import SHOWN_WAYS, Figures, time_of
 from rescind.evidence.report.tables import Joined
 from rescind.i18n import SOURCE, current, local_time, mark, reading, tr
-from rescind.leaver_clock import span
 from rescind.model import NEW_RUN
-from rescind.run_state import closed_state, proof_state, what_remains, words_of
+from rescind.run_state.leaver_clock import span
+from rescind.run_state.states import closed_state, proof_state, what_remains, words_of
 from rescind.stored_text import translated
 
 _TEMPLATE = "report.html.j2"

@@ -8,7 +8,7 @@ from rescind.model import KNOWN_ACCESS
 MOST_GROUPS = 500
 PROVEN = f"(CASE l.operation WHEN 'restore' THEN i.state = 'restored' ELSE coalesce(v.verdict IN {GONE}, false) END)"
 LEFT_OUT = "(i.state = 'held' AND i.reason LIKE 'kept by %%')"
-"""Items that an approver left out, see :func:`rescind.run_state.was_left_out`."""
+"""Items that an approver left out, see :func:`rescind.run_state.states.was_left_out`."""
 
 # The grants of a restore's items are in the snapshot of the run that it restores. Its number is a value of the
 # statement, not only a column of the plan: so PostgreSQL knows how many rows there are, and joins them by hash.

@@ -45,7 +45,7 @@ class RunLine:
     :param known: whether the run reads, in some systems, only what the last snapshot shows of the people it names.
     :param follows: number of such a run that this run completes.
     :param proof_number: number of the run that completes this one, once it has begun.
-    :param proof_tone: how that run ended, see :mod:`rescind.run_state`; empty while it has not.
+    :param proof_tone: how that run ended, see :mod:`rescind.run_state.states`; empty while it has not.
     """
 
     number: int

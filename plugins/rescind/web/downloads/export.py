@@ -10,7 +10,7 @@ from datetime import datetime
 from rescind.evidence.report.tables import cell
 from rescind.ledger.read_models.item_rows import ItemLine
 from rescind.ledger.read_models.run_rows import RefusedLine, RunLine
-from rescind.run_state import NOT_STARTED, was_left_out, words_of
+from rescind.run_state.states import NOT_STARTED, was_left_out, words_of
 from rescind.web.shape import left_of, refusal, state_of
 
 _COLUMNS = (

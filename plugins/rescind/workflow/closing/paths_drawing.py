@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape, quoteattr
 from rescind.model import PrincipalType
 from rescind.plan.access_graph import Node
 from rescind.review.text import printable
-from rescind.run_state import STAYS, Fate
+from rescind.run_state.states import STAYS, Fate
 from rescind.workflow.closing.person_paths import MarkedPath
 
 DRAWN = 60

@@ -12,7 +12,7 @@ from rescind.model import Principal, PrincipalType
 from rescind.review import Roster
 from rescind.review.roster.admit import PERSON_SPACE, Person
 from rescind.review.text import printable
-from rescind.run_state import STAYS
+from rescind.run_state.states import STAYS
 from rescind.systems import system_named
 from rescind.workflow.closing.paths_drawing import paths_svg
 from rescind.workflow.closing.person_paths import PersonPaths, gaps, user_paths

@@ -11,7 +11,7 @@ from rescind.ledger import SETTINGS, Ledger, Run, Scope
 from rescind.model import KNOWN_ACCESS, Grant, GrantKey, PrincipalType
 from rescind.plan.access_graph import Node
 from rescind.review.text import printable
-from rescind.run_state import GOES, GONE, STAYS, Fate, fate_of, words_of
+from rescind.run_state.states import GOES, GONE, STAYS, Fate, fate_of, words_of
 from rescind.systems import system_named, titles
 from rescind.systems.access_path import AccessPath, access_text
 from rescind.workflow.closing.surroundings import Surroundings, complete_systems, ended_elsewhere, product

@@ -12,7 +12,7 @@ from rescind.ledger.plans.send_checks import refuse_ended
 from rescind.model import ItemState
 from rescind.plan.approved import read_effects
 from rescind.plan.narrowed import NARROWED, check_narrowed, narrowed_by
-from rescind.run_state import kept_by
+from rescind.run_state.states import kept_by
 from rescind.settings import ReviewRequest, Settings
 from rescind.workflow.closing.proposal import CLOSING
 from rescind.workflow.closing.residual_access import STAYS_REACHABLE, note_residual_access

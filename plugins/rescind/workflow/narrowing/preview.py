@@ -5,7 +5,7 @@ from __future__ import annotations
 from rescind.errors import RescindError
 from rescind.ledger import Ledger, Selection
 from rescind.ledger.read_models.boxes import Preview
-from rescind.run_state import kept_by
+from rescind.run_state.states import kept_by
 from rescind.settings import Settings
 from rescind.workflow.narrowing.left_out import left_out_grants
 from rescind.workflow.narrowing.narrow import limit_of

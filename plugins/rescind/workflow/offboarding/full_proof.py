@@ -11,9 +11,9 @@ from typing import Any
 
 from rescind.errors import InputError
 from rescind.evidence.bundle.format import moment
-from rescind.leaver_clock import moments
 from rescind.ledger import OCCASION, Ledger, Run
 from rescind.model import Verdict
+from rescind.run_state.leaver_clock import moments
 from rescind.settings import ReviewRequest
 from rescind.workflow.offboarding.named_people import reads_known
 from rescind.workflow.run_occasion import Start

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from rescind.ledger import Ledger, Run
 from rescind.model import ASKED_FOR, Choice, Decision, Grant, ItemState, PrincipalType
 from rescind.review import PrincipalKey, principal_key
-from rescind.run_state import was_left_out
+from rescind.run_state.states import was_left_out
 from rescind.systems.entitlement_class import EntitlementClass, entitlement_class
 from rescind.workflow.closing.surroundings import product
 from rescind.workflow.question.risk import LEVELS, Risk, risk_of

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from rescind.model import Cell, Grant, GrantKey
-from rescind.run_state import GOES, GONE, STAYS, Fate, fate_of, words_of
+from rescind.run_state.states import GOES, GONE, STAYS, Fate, fate_of, words_of
 from rescind.systems.access_path import AccessPath
 from rescind.workflow.closing.paths_drawing import DRAWN, paths_svg
 from rescind.workflow.closing.person_paths import MarkedPath

@@ -8,12 +8,12 @@ from collections.abc import Collection, Mapping, Set
 from typing import Any
 
 from rescind.approval_signature import fits, key_name, narrowing_statement, selection_mark
-from rescind.evidence.bundle.approval import may_be_one
+from rescind.evidence.bundle.answers.approval import may_be_one
 from rescind.evidence.bundle.effect_ids import effect_ids
 from rescind.evidence.bundle.format import EFFECTS, EFFECTS_BEFORE, encode
 from rescind.evidence.bundle.read import Source, records
 from rescind.evidence.bundle.signing import weak
-from rescind.run_state import kept_by, was_left_out
+from rescind.run_state.states import kept_by, was_left_out
 from rescind.users import shown_user
 
 Record = Mapping[str, Any]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rescind.model import ItemState, Verdict
-from rescind.run_state import (
+from rescind.run_state.states import (
     BAD,
     GOOD,
     PLAIN,

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from rescind.leaver_clock import Moments, clock_line, leaver_clock, moments, span
-from rescind.run_state import Counts
+from rescind.run_state.leaver_clock import Moments, clock_line, leaver_clock, moments, span
+from rescind.run_state.states import Counts
 
 EVENT = datetime(2026, 3, 2, 9, tzinfo=UTC)
 END = datetime(2026, 3, 1, 16, tzinfo=UTC)

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from rescind.i18n import mark, tr, trn
-from rescind.run_state import Counts
+from rescind.run_state.states import Counts
 
 EVENT, REQUEST = "event", "request"
 

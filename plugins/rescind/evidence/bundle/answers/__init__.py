@@ -1,0 +1,1 @@
+"""What people answered: the approval, what it left out, and what owners said."""
