@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from rescind.compat import DagRunTriggerException
 from rescind.ledger import Ledger
@@ -31,12 +31,15 @@ class FullProofOperator(ReviewOperator):
     def review(self, context: Context, ledger: Ledger) -> None:
         """Have Airflow start the run.
 
+        :raises AirflowFailException: when this run is not closed; the new one would be refused, and its id taken.
         :raises AirflowSkipException: when this run listed everybody, or did not begin.
         :raises DagRunTriggerException: with the run to start; Airflow does it.
         """
         run = self.find_run(context, ledger)
         if run is None or not reads_known(ledger, run):
             raise AirflowSkipException("This run did not read known access only: no other run has to follow")
+        if run.finished_at is None:
+            raise AirflowFailException(f"run {run.number} has not ended: clear the task report, and with it this one")
         raise DagRunTriggerException(
             trigger_dag_id=run.dag_id,
             dag_run_id=f"full_proof__{run.airflow_run_id}",

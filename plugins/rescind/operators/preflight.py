@@ -29,7 +29,7 @@ from rescind.settings import VARIABLE, ReviewRequest, Settings
 from rescind.systems import REGISTRY, system_named
 from rescind.workflow.connection_check import scopes_of_connections
 from rescind.workflow.inputs import ROSTER, ReviewInputs, collect_inputs, inputs_of, read_inputs
-from rescind.workflow.offboarding.full_proof import followed_facts, followed_run, request_of
+from rescind.workflow.offboarding.full_proof import followed_facts, followed_run, refuse_less, request_of
 from rescind.workflow.offboarding.named_people import narrowed
 from rescind.workflow.references import ScopeRef
 from rescind.workflow.run_occasion import Start, occasion, with_ends
@@ -91,6 +91,8 @@ class PreflightOperator(RefusingOperator):
             found = self._with_sizes(found, inputs, ledger, settings, dag_run.dag_id, request)
         _check_reviewers(inputs, ledger.deployment.auth_manager())
         every = asyncio.run(scopes_of_connections(ledger, settings, request))
+        if first is not None:
+            refuse_less(ledger, first, every)
         specs = self._narrowed(ledger, settings, request, every, known, known_first=first is None and not dry_run)
         run = ledger.runs.begin(
             NewRun(

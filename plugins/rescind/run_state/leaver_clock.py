@@ -41,7 +41,7 @@ class Moments:
     :param verified: when the last item got its latest verdict.
     :param aside: number of events of which something was not used.
     :param follows: whether the run completes a run of known access, with which the clock began.
-    :param open_before: records that are gone since that run while access is not proven gone.
+    :param open_before: records that may be gone since that run while access is not proven gone.
     """
 
     begun: datetime
@@ -69,7 +69,7 @@ def moments(started_at: datetime, occasion: Mapping[str, Any], **reached: dateti
         by=first["by"] if first else EVENT if used else REQUEST,
         ends=tuple(sorted(map(_time, ends.get("ends", ())))),
         people=int(ends.get("people", 0)),
-        aside=sum(bool(one.get("aside")) for one in occasion.get("events") or ()),
+        aside=int(first.get("aside", 0)) + sum(bool(one.get("aside")) for one in occasion.get("events") or ()),
         follows=bool(first),
         open_before=int(first.get("open", 0)),
         **reached,

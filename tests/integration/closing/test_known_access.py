@@ -16,6 +16,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from rescind.ledger import NAMED_PEOPLE, ScopeSpec
 from rescind.ledger.population.snapshot_diff import SnapshotDiff
 from rescind.model import KNOWN_ACCESS
+from rescind.operators.full_proof import FullProofOperator
 from rescind.settings import ReviewRequest, Settings
 from rescind.web.shape import state_of
 from rescind.workflow.inputs import decision_context
@@ -162,9 +163,36 @@ def test_the_state_of_the_first_run_follows_that_of_the_second(known: tuple[Revi
     assert _state(first) == "closed, all proven gone (run 3)"
     assert _left_and_gone(first) == (1, 0)
     with pytest.raises(AirflowSkipException):
-        from rescind.operators.full_proof import FullProofOperator
-
         FullProofOperator(task_id="full_proof").execute(after.context("full_proof"))
+
+
+def test_what_the_first_run_sent_and_did_not_read_again_is_not_proven_by_the_second(
+    known: tuple[ReviewBench, Row],
+) -> None:
+    """Verification was killed. The records are gone, so no later listing shows them."""
+    setup, person = known
+    _leaves(setup, person["person_id"])
+    connected = {PRIVILEGES: ["wedata_default"], DMS: ["dms_default"]}
+    setup.configure(connections=connected)
+    first = _run(setup, person, systems=[])
+    first.through_plan()
+    first.approve()
+    first.canary()
+    first.revoke()
+    first.close()
+    mutate(setup, {**_table(setup, person, held=False), "op": "grant"})
+    after = first.full_proof()
+    setup.configure(connections={PRIVILEGES: connected[PRIVILEGES]})
+    with pytest.raises(AirflowFailException, match="dms_permissions cannot be listed any more as in run 2"):
+        after.preflight()
+    setup.configure(connections=connected)
+    after.through_plan()
+    after.approve()
+    after.revoke()
+    after.verify()
+    closed = after.close()
+    assert closed["clock"][-1]["at"] is None and "of the run before are not proven gone" in closed["clock"][-1]["words"]
+    assert _left_and_gone(first) == (0, 1)
 
 
 def test_after_a_rejection_and_after_a_failed_listing_everybody_is_listed_all_the_same(
@@ -175,6 +203,8 @@ def test_after_a_rejection_and_after_a_failed_listing_everybody_is_listed_all_th
     first.through_plan()
     with pytest.raises(AirflowSkipException):
         first.approve(answer="reject")
+    with pytest.raises(AirflowFailException, match="run 2 has not ended"):
+        FullProofOperator(task_id="full_proof").execute(first.context("full_proof"))
     assert first.close()["outcome"]["words"] == "rejected, nothing sent; full proof pending"
     first.full_proof().through_plan()
     failed = _run(setup, person, "manual__failed", systems=[MENUS])

@@ -55,6 +55,20 @@ def test_an_event_of_which_something_was_left_out_is_open() -> None:
     assert words(known)[2] == "not yet: 1 event was not used or only in part"
 
 
+@pytest.mark.parametrize(
+    ("left", "why"),
+    [
+        ({"aside": 1}, "not yet: 1 event was not used or only in part"),
+        ({"open": 2}, "not yet: 2 of the run before are not proven gone"),
+        ({}, "4 min 5 s after the event"),
+    ],
+)
+def test_the_run_over_everybody_answers_for_what_the_first_one_left_open(left: dict[str, int], why: str) -> None:
+    first = {"run": 2, "begun": EVENT.isoformat(), "by": "event", **left}
+    known = moments(EVENT, {"follows": first}, verified=ALL.verified)
+    assert words(known, Counts(), answer=None)[2] == why
+
+
 def test_what_is_open_says_so() -> None:
     nothing = Moments(EVENT)
     assert words(nothing, Counts(), answer=None, planned=False, listed=False) == ["not yet"] * 3

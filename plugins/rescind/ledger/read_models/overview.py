@@ -171,12 +171,14 @@ SELECT number, every FROM (
 """
 
 # Who has left, with the longest time of all their grants in one run. What is known of them is not all before the run
-# over everybody has ended well.
+# over everybody has ended well, and that run lists nothing of what the first one could not prove gone.
 _CLOCK = f"""
 SELECT person, proven AND NOT EXISTS (
            SELECT FROM rescind.scope s WHERE s.run_no = %(run)s AND s.part = '{KNOWN_ACCESS}' AND NOT EXISTS (
                SELECT FROM rescind.run f WHERE f.follows = s.run_no AND f.finished_at IS NOT NULL
-               AND f.summary #>> '{{outcome,tone}}' = 'good')) AS proven,
+               AND f.summary #>> '{{outcome,tone}}' = 'good'))
+           AND NOT EXISTS (SELECT FROM rescind.input o WHERE o.run_no = %(run)s AND o.name = 'occasion'
+               AND coalesce((o.facts #>> '{{follows,open}}')::int, 0) > 0) AS proven,
        greatest(extract(epoch FROM gone_at - left_at), 0)::float AS seconds, one FROM (
     SELECT {PERSON} AS person, min((d.facts ->> 'person.terminated_at')::timestamptz) AS left_at,
            max(v.observed_at) AS gone_at, bool_and({PROVEN}) AS proven, (array_agg(i.grant_id))[1] AS one

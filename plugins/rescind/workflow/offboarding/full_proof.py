@@ -6,19 +6,20 @@ run was started with only names that run; it can change nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rescind.errors import InputError
 from rescind.evidence.bundle.format import moment
-from rescind.ledger import OCCASION, Ledger, Run
-from rescind.model import Verdict
+from rescind.ledger import OCCASION, Ledger, Run, ScopeSpec
+from rescind.model import MAY_HAVE_ACTED, Verdict
 from rescind.run_state.leaver_clock import moments
 from rescind.settings import ReviewRequest
-from rescind.workflow.offboarding.named_people import reads_known
+from rescind.workflow.offboarding.named_people import reads_known, systems_asked
 from rescind.workflow.run_occasion import Start
 
 _OPEN = (Verdict.RECORD_GONE, Verdict.STILL_EFFECTIVE)
+_UNREAD = (None, Verdict.UNVERIFIED)
 FOLLOWS = "follows"
 """Key in a run's configuration and in its occasion: the run that it completes."""
 
@@ -66,12 +67,29 @@ def request_of(run: Run) -> ReviewRequest:
 def followed_facts(ledger: Ledger, run: Run) -> dict[str, Any]:
     """Return what the new run's occasion says about the run that it completes.
 
-    :returns: its number, when the clock began, and how many of its records are gone while access is not proven gone:
-        no listing of the new run shows these again.
+    :returns: its number, when the clock began, how many of its events were not used as a whole, and how many records it
+        may have removed while access is not proven gone: no listing of the new run shows these again.
     """
     known = moments(run.started_at, ledger.inputs.facts(run.run_id, OCCASION))
-    open_ = sum(one.verdict in _OPEN for one in ledger.verdicts.latest(run.run_id))
-    return {FOLLOWS: {"run": run.number, "begun": moment(known.begun), "by": known.by, "open": open_}}
+    verdicts = {one.grant_id: one.verdict for one in ledger.verdicts.latest(run.run_id)}
+    items = ledger.plans.items(run.run_id) if ledger.plans.find(run.run_id) else ()
+    unread = {one.grant_id for one in items if one.state in MAY_HAVE_ACTED and verdicts.get(one.grant_id) in _UNREAD}
+    open_ = len(unread) + sum(verdict in _OPEN for verdict in verdicts.values())
+    facts = {"run": run.number, "begun": moment(known.begun), "by": known.by, "open": open_, "aside": known.aside}
+    return {FOLLOWS: facts}
+
+
+def refuse_less(ledger: Ledger, run: Run, specs: Iterable[ScopeSpec]) -> None:
+    """Refuse to complete a run with a smaller population than it asked about.
+
+    :param specs: what the new run would list.
+    :raises InputError: when a system or account is not connected any more.
+    """
+    there = {(one.system, one.account) for one in specs}
+    gone = {one.system for one in ledger.scopes.all(run.run_id) if (one.system, one.account) not in there}
+    gone |= systems_asked(ledger, run) - {system for system, _ in there}
+    if gone:
+        raise _refused(f"{', '.join(sorted(gone))} cannot be listed any more as in run {run.number}")
 
 
 def proof_of(ledger: Ledger, run: Run) -> dict[str, Any]:

@@ -255,12 +255,16 @@ def named_lines(ledger: Ledger, run: Run) -> Iterator[str]:
             f" on which {_listed_in(note)} showed a grant of the named people ({len(note['users'])} users). What they"
             " hold elsewhere, or got since then, is not known before the run over everybody that follows"
         )
-    recorded = ledger.inputs.facts(run.run_id, SETTINGS).get("record", {}).get("settings", {}) if known else {}
-    connected = set(recorded.get("connections", {}))
-    names = connected & set(run.params.get("systems") or connected) - {scope.system for scope in scopes}
-    if names:
+    if names := systems_asked(ledger, run) - {scope.system for scope in scopes} if known else ():
         titles = ", ".join(sorted(system_named(name).title for name in names))
         yield f"Not read in this run, only in the run over everybody that follows: {titles}"
+
+
+def systems_asked(ledger: Ledger, run: Run) -> set[str]:
+    """Return the systems that a run asks about: those of its form, as far as they were connected when it began."""
+    recorded = ledger.inputs.facts(run.run_id, SETTINGS).get("record", {}).get("settings", {})
+    connected = {name for name, conn_ids in recorded.get("connections", {}).items() if conn_ids}
+    return connected & set(run.params.get("systems") or connected)
 
 
 def _listed_in(note: Mapping[str, Any]) -> str:
