@@ -38,7 +38,7 @@ with DAG(
     catchup=False,
     is_paused_upon_creation=True,
     max_active_runs=8,
-    dagrun_timeout=timedelta(days=2),
+    dagrun_timeout=timedelta(days=3),
     tags=["rescind", "leaver"],
     default_args={"owner": "security", "retries": 0, "priority_weight": 100},
     params={**system_param(), **dry_run_param(), **closing_param(), **cap_params(), **sparse_param()},

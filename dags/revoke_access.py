@@ -35,7 +35,7 @@ with DAG(
     catchup=False,
     is_paused_upon_creation=True,
     max_active_runs=8,
-    dagrun_timeout=timedelta(days=2),
+    dagrun_timeout=timedelta(days=3),
     tags=["rescind", "leaver", "incident"],
     default_args={"owner": "security", "retries": 0, "priority_weight": 100},
     params={

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -125,6 +126,9 @@ def test_nothing_starts_by_accident(dags: dict[str, Any], name: str) -> None:
     # Runs that wait for an answer must not keep others from starting; only their approved plans exclude each other.
     assert dag.max_active_runs == {"watch_regrants": 1, "remind_approvers": 1, "access_review": 4}.get(name, 8)
     assert dag.dagrun_timeout is not None
+    waits = [value(task, "response_timeout") for task in dag.tasks if task.task_id in {"approve", "approve_part"}]
+    # After a timeout Airflow starts no further task: neither report nor full proof.
+    assert dag.dagrun_timeout > sum(waits, timedelta()), "both questions can expire before the run does"
 
 
 @pytest.mark.parametrize("name", sorted(SENDING))

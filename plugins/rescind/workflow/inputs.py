@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 from rescind.errors import ConfigurationError, InputError
 from rescind.hooks.input_files import Fetched, read_file, read_roster_file
 from rescind.ledger import PARTS_OF_PEOPLE, Ledger, NewInput, Run
-from rescind.model import Principal, digest
+from rescind.model import KNOWN_ACCESS, Principal, digest
 from rescind.review import (
     AdmittedRoster,
     DecisionContext,
@@ -371,11 +371,11 @@ def roster_options(reading: Mapping[str, Any], max_bad_rows_percent: int) -> Ros
 
 def own_ids(ledger: Ledger, run: Run) -> list[tuple[str, str]]:
     """Return (system, principal id) of our own identities, from discovery and connections."""
-    found = {
-        (scope.system, str(ident))
-        for scope in ledger.scopes.all(run.run_id)
-        for ident in scope.notes.get("own_ids", ())
-    }
+    scopes = ledger.scopes.all(run.run_id)
+    found = {(scope.system, str(ident)) for scope in scopes for ident in scope.notes.get("own_ids", ())}
+    if any(scope.part == KNOWN_ACCESS for scope in scopes):
+        # Who is behind our identity in a system that is left to the next run is protected in this one, too.
+        found |= {(name, ident) for name in REGISTRY for ident in ledger.scopes.own_ids(name)}
     return sorted(found)
 
 

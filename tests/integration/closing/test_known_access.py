@@ -19,7 +19,8 @@ from rescind.model import KNOWN_ACCESS
 from rescind.operators.full_proof import FullProofOperator
 from rescind.settings import ReviewRequest, Settings
 from rescind.web.shape import state_of
-from rescind.workflow.inputs import decision_context
+from rescind.workflow.inputs import decision_context, own_ids
+from rescind.workflow.offboarding import named_people
 from rescind.workflow.offboarding.named_people import RunPeople, narrowed
 from tests.support.reviews.review import Review, ReviewBench
 from tests.support.reviews.verdicts import DMS, MENUS, PRIVILEGES, SOURCES, Row, mutate, script
@@ -235,6 +236,24 @@ def test_what_changed_since_the_snapshot_takes_nothing_from_anybody_else(
     first = _run(setup, person, systems=[PRIVILEGES, SOURCES, MENUS])
     first.whole()
     assert _others(setup, person) == others and not any(_held(setup, person)[name] for name in (PRIVILEGES, MENUS))
+
+
+def test_our_own_identity_in_a_system_that_is_left_to_the_next_run_is_protected_in_the_first(
+    known: tuple[ReviewBench, Row], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setup, person = known
+    whole = named_people._why_whole
+    monkeypatch.setattr(
+        named_people, "_why_whole", lambda ledger, request, spec, since: "old" * (spec.system == DMS)
+        or whole(ledger, request, spec, since)
+    )  # fmt: skip
+    review = _run(setup, person, systems=[DMS, MENUS])
+    review.preflight()
+    assert _parts(review) == {MENUS: KNOWN_ACCESS}
+    with review.ledger() as ledger:
+        own = ledger.scopes.own_ids(DMS)
+        protected = own_ids(ledger, ledger.runs.find(review.dag_id, review.run_id))
+    assert own and {(DMS, ident) for ident in own} <= set(protected)
 
 
 def test_a_grant_of_somebody_whom_the_snapshot_did_not_show_as_named_is_held(
