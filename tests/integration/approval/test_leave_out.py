@@ -10,7 +10,7 @@ from unittest import mock
 
 import pytest
 
-from rescind.evidence.bundle import narrowing as bundle_narrowing
+from rescind.evidence.bundle.answers import narrowing as bundle_narrowing
 from rescind.evidence.bundle.answers.narrowing import check_narrowing
 from rescind.evidence.bundle.effect_ids import effect_ids
 from rescind.evidence.bundle.format import EFFECTS

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from rescind.evidence.bundle import narrowing as bundle_narrowing
+from rescind.evidence.bundle.answers import narrowing as bundle_narrowing
 from rescind.evidence.bundle.answers.narrowing import check_narrowing
 from rescind.evidence.bundle.read import FolderSource, records
 from rescind.evidence.bundle.verify import verify
