@@ -306,7 +306,7 @@ def test_a_ledger_writer_without_the_key_leaves_nothing_out_and_approves_nothing
 def test_a_ledger_writer_cannot_make_the_narrower_plan_wider(bench: Bench) -> None:
     review, choices = asked(small(bench()))
     review.approve(leave_out=[first(choices)], comment=WHY)
-    edit(review, 'UPDATE rescind.narrowing SET left_out = \'[["P00009", ""]]\'')
+    edit(review, 'UPDATE rescind.narrowing SET left_out = \'[["P99999", ""]]\'')
     with pytest.raises(Exception, match="is not valid"):
         review.second().execute(review.context("approve_part"))
     assert state(review)["calls"], "no narrower plan was made"
