@@ -22,6 +22,7 @@ from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import DAG
 
+from rescind.compat import RUN_BY_DAG
 from rescind.dag_parts.review_dag import leavers, review_chain
 from rescind.dag_parts.trigger_forms import cap_params, closing_param, dry_run_param, sparse_param, system_param
 
@@ -34,7 +35,7 @@ with DAG(
     doc_md=__doc__,
     schedule=[LEAVERS],
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
-    allowed_run_types=["asset_triggered", "operator_triggered"],
+    allowed_run_types=["asset_triggered", *RUN_BY_DAG],
     catchup=False,
     is_paused_upon_creation=True,
     max_active_runs=8,

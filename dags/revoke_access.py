@@ -14,6 +14,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG
 
+from rescind.compat import RUN_BY_DAG
 from rescind.dag_parts.review_dag import review_chain
 from rescind.dag_parts.trigger_forms import (
     cap_params,
@@ -31,7 +32,7 @@ with DAG(
     description="Revoke what the form selects, with approval and proof.",
     doc_md=__doc__,
     schedule=None,
-    allowed_run_types=["manual", "operator_triggered"],
+    allowed_run_types=["manual", *RUN_BY_DAG],
     catchup=False,
     is_paused_upon_creation=True,
     max_active_runs=8,

@@ -70,6 +70,10 @@ def release(version: str) -> tuple[int, ...]:
     return tuple(int(number) for number in re.findall(r"\d+", version)[:2])
 
 
+RUN_BY_DAG = ["operator_triggered"] if release(AIRFLOW) >= (3, 3) else []
+"""The run type of a run that another DAG started, to allow it. Airflow 3.2 has none: there it is ``manual``."""
+
+
 def retry_arguments(policy: RetryPolicy, longest: timedelta) -> dict[str, Any]:
     """Return the operator arguments for pauses that grow with every try, up to ``longest``.
 

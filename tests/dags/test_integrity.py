@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from airflow.sdk.definitions._internal.expandinput import MappedArgument
 
+from rescind.compat import RUN_BY_DAG
 from tests.support.servers.emulator import ROOT
 
 REVIEWS = {"access_review", "revoke_access", "offboard"}
@@ -140,7 +141,7 @@ def test_a_dry_run_is_the_default(dags: dict[str, Any], name: str) -> None:
 def test_what_names_its_targets_is_for_people_only(dags: dict[str, Any], name: str) -> None:
     dag = dags[name]
     # A run of another DAG is refused by preflight, unless it completes a run of known access.
-    more = ["operator_triggered"] if name == "revoke_access" else []
+    more = RUN_BY_DAG if name == "revoke_access" else []
     assert sorted(str(getattr(kind, "value", kind)) for kind in dag.allowed_run_types) == ["manual", *more]
     assert type(dag.timetable).__name__ == "NullTimetable"
 
@@ -148,9 +149,8 @@ def test_what_names_its_targets_is_for_people_only(dags: dict[str, Any], name: s
 def test_what_events_name_is_started_by_events_only(dags: dict[str, Any]) -> None:
     dag = dags["offboard"]
     # A run of another DAG is refused by preflight, unless it completes a run of known access.
-    assert sorted(str(getattr(kind, "value", kind)) for kind in dag.allowed_run_types) == [
-        "asset_triggered", "operator_triggered"
-    ]  # fmt: skip
+    kinds = sorted(str(getattr(kind, "value", kind)) for kind in dag.allowed_run_types)
+    assert kinds == ["asset_triggered", *RUN_BY_DAG]
     (asset,) = dag.timetable.asset_condition.objects
     assert (asset.name, asset.uri, asset.watchers) == ("rescind_leavers", "rescind://leavers/", [])
     preflight, approve = dag.get_task("preflight"), dag.get_task("approve")

@@ -148,8 +148,8 @@ def test_every_setting_says_whether_an_approval_covers_it() -> None:
     # not accepted any more stops them. An approval needs a signature by one of them in any case.
     assert free == {
         "workers", "max_batches", "rows_per_call", "batch_seconds", "settle_in_place_seconds",
-        "summaries", "evidence", "evidence_key_file", "evidence_key_conn_id", "evidence_retention", "time_source",
-        "watch_days", "watch_alarm", "allow_single_writes", "notifications", "language", "time_zone",
+        "summaries", "evidence", "evidence_whole", "evidence_key_file", "evidence_key_conn_id", "evidence_retention",
+        "time_source", "watch_days", "watch_alarm", "allow_single_writes", "notifications", "language", "time_zone",
         "approval_key_file", "approval_key_conn_id", "approval_public_keys",
     }  # fmt: skip
     assert set(Settings().bound()) == marks.keys() - free

@@ -105,7 +105,9 @@ def test_the_question_counts_the_people_who_lose_something(monkeypatch: pytest.M
     monkeypatch.setattr(approval_text, "plan_people", lambda *_: made)
     nothing = SimpleNamespace(all=lambda _: [], per_system=lambda _: [])
     ledger: Any = SimpleNamespace(scopes=nothing, summary=nothing, narrowings=SimpleNamespace(earlier=lambda _: []))
-    run: Any = SimpleNamespace(run_id="r", requester="rita", ticket="", reason="left", number=1, params={})
+    run: Any = SimpleNamespace(
+        run_id="r", requester="rita", ticket="", reason="left", number=1, params={}, follows=None
+    )
     plan: Any = SimpleNamespace(
         guards=[], calls=1, valid_until=datetime(2026, 1, 1, tzinfo=UTC), digest="d" * 64, operation="revoke"
     )
