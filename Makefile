@@ -13,13 +13,15 @@ MUTANTS ?=
 MATRIX_ARGS ?=
 # Four parts run at the same time, so that others work while the live tests wait for processes.
 LIVE_TESTS := tests/e2e tests/browser tests/faults/test_newest_systems.py
-REVIEW_TESTS := $(addprefix tests/integration/,approval closing pages reviews)
-SYSTEM_TESTS := $(addprefix tests/integration/,restore systems) tests/faults
+REVIEW_TESTS := $(addprefix tests/integration/,approval closing pages restore reviews)
+SYSTEM_TESTS := tests/integration/systems tests/faults
 # The quick part: no database, no Airflow, nothing that takes more than ten seconds, and of each property a quarter of
-# the examples. Three parts run at the same time, so that others work while one waits for processes.
+# the examples. Four parts run at the same time, so that others work while one waits for processes: about 100 seconds on
+# two idle cores.
 FAST_FIRST := tests/unit/cloud tests/unit/emulator tests/unit/systems tests/contract
 FAST_SECOND := tests/docs $(addprefix tests/unit/,plan review web workflow)
-FAST_THIRD := tests/unit $(patsubst %,--ignore=%,$(FAST_FIRST) $(FAST_SECOND))
+FAST_THIRD := $(addprefix tests/unit/,evidence local oracle packaging)
+FAST_FOURTH := tests/unit $(patsubst %,--ignore=%,$(FAST_FIRST) $(FAST_SECOND) $(FAST_THIRD))
 SLOW_MARKERS := auth airflow live postgres browser faults bench long slow
 LEFT_OUT := $(filter-out tests/unit tests/contract tests/docs tests/support tests/__pycache__,\
 	$(patsubst %/.,%,$(wildcard tests/*/.)))
@@ -81,12 +83,14 @@ endif
 
 test-fast: install-dev ## run unit, contract and docs tests that need no database and no Airflow (1 to 2 minutes)
 	@mkdir -p test-results; export RESCIND_HYPOTHESIS=fast; \
-	trap 'kill $$second $$third 2>/dev/null; wait $$second $$third' INT TERM; \
+	trap 'kill $$second $$third $$fourth 2>/dev/null; wait $$second $$third $$fourth' INT TERM; \
 	$(PY) -m pytest -q $(FAST_SECOND) -m "$(FAST)" >test-results/fast-second.txt 2>&1 & second=$$!; \
 	$(PY) -m pytest -q $(FAST_THIRD) -m "$(FAST)" >test-results/fast-third.txt 2>&1 & third=$$!; \
+	$(PY) -m pytest -q $(FAST_FOURTH) -m "$(FAST)" >test-results/fast-fourth.txt 2>&1 & fourth=$$!; \
 	$(PY) -m pytest -q $(FAST_FIRST) -m "$(FAST)"; code=$$?; \
 	wait $$second || code=$$?; cat test-results/fast-second.txt; \
 	wait $$third || code=$$?; cat test-results/fast-third.txt; \
+	wait $$fourth || code=$$?; cat test-results/fast-fourth.txt; \
 	echo "left out: tests marked $(SLOW_MARKERS)"; echo "left out: $(LEFT_OUT) (make test runs all)"; exit $$code
 
 properties: install-dev ## try the safety properties with 10,000 examples each (some minutes)

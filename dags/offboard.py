@@ -22,8 +22,7 @@ from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import DAG
 
-from rescind.compat import RUN_BY_DAG
-from rescind.dag_parts.review_dag import leavers, review_chain
+from rescind.dag_parts.review_dag import RUN_BY_DAG, leavers, review_chain
 from rescind.dag_parts.trigger_forms import cap_params, closing_param, dry_run_param, sparse_param, system_param
 
 LEAVERS = leavers()

@@ -14,8 +14,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG
 
-from rescind.compat import RUN_BY_DAG
-from rescind.dag_parts.review_dag import review_chain
+from rescind.dag_parts.review_dag import RUN_BY_DAG, review_chain
 from rescind.dag_parts.trigger_forms import (
     cap_params,
     closing_param,

@@ -11,6 +11,7 @@ from airflow.sdk.definitions.callback import SyncCallback
 from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 
 from rescind.airflow_support.pools import DISCOVER_POOL
+from rescind.compat import RUN_BY_DAG as RUN_BY_DAG
 from rescind.dag_parts.stages import ASK, READ, REPORT, VERIFY, WRITE, stage
 from rescind.operators.canary import ProceedOperator, VerifyCanaryOperator
 from rescind.operators.decide import DecideOperator, PlanOperator, SealOperator
