@@ -16,7 +16,7 @@ LIVE_TESTS := tests/e2e tests/browser tests/faults/test_newest_systems.py
 REVIEW_TESTS := $(addprefix tests/integration/,approval closing pages restore reviews)
 SYSTEM_TESTS := tests/integration/systems tests/faults
 # The quick part: no database, no Airflow, nothing that takes more than ten seconds, and of each property a quarter of
-# the examples. Four parts run at the same time, so that others work while one waits for processes: about 100 seconds on
+# the examples. Four parts run at the same time, so that others work while one waits for processes: just under two minutes on
 # two idle cores.
 FAST_FIRST := tests/unit/cloud tests/unit/emulator tests/unit/systems tests/contract
 FAST_SECOND := tests/docs $(addprefix tests/unit/,plan review web workflow)
