@@ -14,14 +14,14 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from rescind.ledger import NAMED_PEOPLE, ScopeSpec
-from rescind.ledger.population.snapshot_diff import SnapshotDiff
 from rescind.model import KNOWN_ACCESS
 from rescind.operators.full_proof import FullProofOperator
 from rescind.settings import ReviewRequest, Settings
 from rescind.web.shape import state_of
-from rescind.workflow.inputs import decision_context, own_ids
+from rescind.workflow.inputs import own_ids
 from rescind.workflow.offboarding import named_people
 from rescind.workflow.offboarding.named_people import RunPeople, narrowed
+from tests.support.reviews.parts import check_that_parts_are_no_baseline
 from tests.support.reviews.review import Review, ReviewBench
 from tests.support.reviews.verdicts import DMS, MENUS, PRIVILEGES, SOURCES, Row, mutate, script
 
@@ -343,13 +343,4 @@ def test_it_is_no_baseline_and_no_comparison(known: tuple[ReviewBench, Row]) -> 
     setup, person = known
     for name in ("manual__a", "manual__b"):
         _run(setup, person, name, systems=[MENUS]).through_plan()
-    whole = setup.run("manual__later")
-    whole.preflight()
-    with whole.ledger() as ledger:
-        runs = {name: ledger.runs.find("access_review", f"manual__{name}") for name in ("whole", "a", "b", "later")}
-        scope = next(one for one in ledger.scopes.all(runs["later"].run_id) if one.system == MENUS)
-        assert ledger.scopes.baseline(runs["later"].run_id, scope.scope_id).run_number == runs["whole"].number
-        assert ledger.scopes.last_whole(MENUS, scope.account).run_number == runs["whole"].number
-        diff = SnapshotDiff(ledger.runs, ledger.scopes, ledger.snapshot, runs["a"].run_id, runs["b"].run_id)
-        assert decision_context(ledger, runs["a"]).memberships is None
-        assert not diff.comparable and KNOWN_ACCESS in diff.not_comparable[0].why
+    check_that_parts_are_no_baseline(setup, MENUS, KNOWN_ACCESS)

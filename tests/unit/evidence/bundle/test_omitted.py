@@ -1,187 +1,42 @@
 """Bundles of runs about named people, and everything that somebody with the signing key could try with them.
 
-The tampered bundles are made from the description in docs/adr/0016, with the hashes of this module.
+The tampered bundles are made from the description in docs/adr/0016, with the hashes of ``tests.support.omitted``.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rescind.errors import InputError
-from rescind.evidence.bundle.format import Chain, encode, manifest_of
-from rescind.evidence.bundle.read import bundle_source, records
+from rescind.evidence.bundle.read import bundle_source
 from rescind.evidence.bundle.sanitize import sanitize
-from rescind.evidence.bundle.signing import sign
 from rescind.evidence.bundle.verify import verify
-from rescind.evidence.imports import import_run
 from rescind.evidence.report.counting import figures
 from rescind.evidence.report.html_report import report
-from rescind.evidence.write import BundleWriter
-from rescind.ledger import Ledger, NewInput, NewRun, Run, ScopeSpec
-from rescind.model import Cell, Grant, GrantKey, Membership, Principal, digest
-from rescind.settings import ReviewRequest, Settings
-from rescind.workflow.bundle_source import VerifiedBundle, compare_grants
-from rescind.workflow.inputs import collect_inputs
-from rescind.workflow.offboarding.named_people import sealed_people
 from tests.support.ledger.memory_bundle import MemorySource
-from tests.support.ledger.runs import ACCOUNT, SYSTEM, certificate
-from tests.support.reviews.approval import KEYS
-from tests.support.servers.postgres import tampering
-from tests.unit.evidence.conftest import KEY, PUBLIC, carried_out, closed_run, contents
-from tests.unit.evidence.conftest import bundle as written_bundle
+from tests.support.ledger.runs import ACCOUNT
+from tests.support.omitted import (
+    ALICE,
+    ALICE_THERE,
+    DIFFERS,
+    OTHER_ACCOUNT,
+    Files,
+    Made,
+    Row,
+    again,
+    leaves_of,
+    of_scope,
+    omitted,
+    seal_of,
+    sha,
+)
+from tests.unit.evidence.conftest import PUBLIC
 
 pytestmark = pytest.mark.postgres
-ALICE, GONE, ALICE_THERE, OTHER_ACCOUNT = "u000005", "u000900", "x7", "alibaba:2:cn-hangzhou"
-PEOPLE = {
-    ACCOUNT: [["group", "g1"], ["group", "g2"], ["user", ALICE], ["user", GONE]],
-    OTHER_ACCOUNT: [["user", ALICE_THERE], ["user", "x45"]],
-}
-Row = dict[str, Any]
-Files = dict[str, list[Row]]
-
-
-# --- the format, by hand ---------------------------------------------------------------------------
-
-
-def sha(prefix: bytes, value: object) -> str:
-    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(prefix + text.encode()).hexdigest()
-
-
-def leaves_of(grants: Iterable[Row]) -> list[list[Any]]:
-    """[hash, principals, grants, first, last] of each principal, in order."""
-    held: dict[tuple[str, str], list[str]] = {}
-    for one in grants:
-        held.setdefault((one["principal_type"], one["principal_id"]), []).append(one["grant_id"])
-    found = []
-    for (kind, ident), ids in sorted(held.items()):
-        over = hashlib.sha256(b"".join(bytes.fromhex(one) for one in sorted(ids))).hexdigest()
-        found.append([sha(b"\0", [kind, ident, len(ids), over]), 1, len(ids), [kind, ident], [kind, ident]])
-    return found
-
-
-def tree(leaves: list[list[Any]]) -> list[Any]:
-    if len(leaves) == 1:
-        return leaves[0]
-    half = 1
-    while half * 2 < len(leaves):
-        half *= 2
-    left, right = tree(leaves[:half]), tree(leaves[half:])
-    return [sha(b"\1", [left, right]), left[1] + right[1], left[2] + right[2], left[3], right[4]]
-
-
-def of_scope(grants: Iterable[Row], scope: str) -> list[Row]:
-    return [one for one in grants if one["scope"] == scope]
-
-
-def seal_of(scopes: Iterable[Row], grants: list[Row]) -> str:
-    rows = []
-    for scope in sorted(scopes, key=lambda one: one["scope"]):
-        leaves = leaves_of(of_scope(grants, scope["scope"]))
-        rows.append(
-            [scope["scope"], scope["state"], tree(leaves) if leaves else None, scope["notes"].get("sealed_people")]
-        )
-    return "2:" + sha(b"", ["rescind-snapshot/2", *rows])
-
-
-def omitted(scope: str, leaves: list[list[Any]]) -> Row:
-    made = tree(leaves)
-    return {
-        "scope": scope,
-        "hash": made[0],
-        "principals": made[1],
-        "grants": made[2],
-        "first": made[3],
-        "last": made[4],
-    }
-
-
-def again(files: Mapping[str, bytes], changed: Mapping[str, list[Row]]) -> MemorySource:
-    """The bundle with other records, every hash computed again, signed by the real key."""
-    manifest = json.loads(files["manifest.json"])
-    made = dict(files)
-    entries = {entry["name"]: entry for entry in manifest["files"]}
-    for kind, rows in changed.items():
-        chain = Chain(manifest["run"], f"{kind}.jsonl")
-        made[chain.name] = b"".join([chain.line(row) for row in rows])
-        entries[chain.name] = chain.entry()
-    text = (
-        encode(manifest_of(*(manifest[name] for name in ("run", "number", "seal", "previous")), entries.values()))
-        + b"\n"
-    )
-    return MemorySource({**made, "manifest.json": text, "signature.json": sign(text, KEY)})
-
-
-# --- a run about one person -------------------------------------------------------------------------
-
-
-def menu(number: int, kind: str, ident: str, account: str = ACCOUNT) -> Grant:
-    key = GrantKey(SYSTEM, account, "menu", f"portal/m{number}", kind, ident, "view")
-    return Grant(key, Cell("portal", f"m{number}", kind, (ident,)), principal_name=ident)
-
-
-@dataclass
-class Made:
-    """A run about Alice: its bundle as it is written, and all records of the whole one."""
-
-    ledger: Ledger
-    run: Run
-    place: Path
-    files: dict[str, bytes]
-    part: Files
-    whole: Files
-
-
-def named_run(ledger: Ledger, asked: list[str]) -> Run:
-    inputs = [
-        NewInput("exceptions", "a file", b"", {}),
-        NewInput("protections", "a file", b"p", {}),
-        NewInput("roster", "a file", b"alice", {"complete": True}),
-    ]
-    params = {"kind": "targets", "principals": asked, "reason": "a leaver"}
-    version = digest([digest([params]), True, *(one.sha256 for one in inputs)])
-    new = NewRun(
-        "revoke_access", "manual__1", "manual", "rita", reason="a leaver", params=params, dry_run=False,
-        policy_version=version,
-    )  # fmt: skip
-    run = ledger.runs.begin(new, inputs)
-    here = [menu(n % 7, "user", f"u{n:06d}") for n in range(30)]
-    here += [menu(8 + n, "user", ALICE) for n in range(3)] + [menu(8, "user", f"u{n:06d}") for n in range(9, 14)]
-    here += [
-        menu(1, kind, ident) for kind, ident in (("group", "g1"), ("group", "g2"), ("group", "g3"), ("role", "r1"))
-    ]
-    here += [menu(2, "everyone", "all")]
-    there = [menu(n, "user", f"x{n}", OTHER_ACCOUNT) for n in range(10)]
-    for account, grants in ((ACCOUNT, here), (OTHER_ACCOUNT, there)):
-        spec = ScopeSpec(SYSTEM, account, "", "quickbi_default")
-        ledger.scopes.open(run.run_id, [spec])
-        holders = {(one.key.principal_type, one.key.principal_id) for one in grants}
-        people = [Principal(SYSTEM, account, kind, ident, f"Name {ident}") for kind, ident in holders]
-        edges = [("user", ALICE, "g1"), ("group", "g1", "g2"), ("user", "u000009", "g3")] if account == ACCOUNT else []
-        groups = [Membership(SYSTEM, account, kind, ident, "group", group) for kind, ident, group in edges]
-        ledger.snapshot.replace_scope(run.run_id, spec.scope_id, grants, people, groups, certificate(len(grants)))
-    ledger.scopes.seal(run.run_id, lambda scope, _: {"asked": asked, "principals": PEOPLE[scope.account]})
-    alice = [one for one in here if one.key.principal_id == ALICE]
-    return carried_out(ledger, run, [*here, *there], alice[:3], alice[3])
-
-
-@pytest.fixture
-def made(ledger: Ledger, tmp_path: Path) -> Made:
-    run = named_run(ledger, ["alice@example.com"])
-    place = written_bundle(ledger, run, tmp_path / "part")
-    with BundleWriter(ledger, run, tmp_path / "whole", KEY, approval_keys=KEYS.accepted, whole=True) as written:
-        whole = bundle_source(tmp_path / "whole" / written.name)
-    kinds = ("review", "scopes", "grants", "decisions", "principals", "memberships", "omitted", "calls", "items",
-             "verdicts", "findings", "kept", "questions", "inputs", "plan")  # fmt: skip
-    part = {kind: list(records(bundle_source(place), kind)) for kind in kinds}
-    return Made(ledger, run, place, contents(place), part, {kind: list(records(whole, kind)) for kind in kinds})
 
 
 def scope_of(made: Made, account: str) -> str:
@@ -423,13 +278,12 @@ def _two(part: Row) -> bool:
     return bool(part["principals"] == 2)
 
 
-DIFFERS, NOBODY = "differs from the sealed snapshot", "the run names nobody"
+NOBODY = "the run names nobody"
 HOLDS, SEALED_FOR = "could hold somebody whom the run is about", "not those for whom the snapshot was sealed"
 DECIDED, SAYS = "grants and decisions do not match", "says something of a grant that it leaves out"
 EMPTY, REQUEST = "present although nothing is left out", "not those whose request was planned and approved"
 APPROVED = "the policy version of the approved effects does not match the plan"
 PLACE = "a scope does not match its id"
-DIFFERS_ALONE = f"the population {DIFFERS}"
 ATTACKS: dict[str, tuple[Callable[[Made, Files], None], str]] = {
     "a part is dropped": (drop("omitted", lambda one: True), DIFFERS),
     "a bare leaf is dropped": (drop("omitted", lambda one: one["principals"] == 1), DIFFERS),
@@ -487,97 +341,3 @@ def test_no_tampered_bundle_is_accepted(made: Made, resealed: bool) -> None:
             files["review"][0]["snapshot_digest"] = seal_of(files["scopes"], made.whole["grants"])
         problems = verify(again(made.files, files), key=PUBLIC).problems
         assert any(reason in one for one in problems), (name, problems)
-
-
-def old_form(scopes: Iterable[Row], grants: list[Row]) -> str:
-    """The digest of snapshots that older versions sealed."""
-    lines = []
-    for scope in sorted(scopes, key=lambda one: str(one["scope"])):
-        ids = b"".join(bytes.fromhex(one["grant_id"]) for one in of_scope(grants, scope["scope"]))
-        lines.append(f"{scope['scope']} {scope['state']} {hashlib.sha256(ids).hexdigest()}\n")
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-def test_a_snapshot_of_the_older_form_holds_and_leaves_nothing_out(made: Made, ledger_dsn: str, tmp_path: Path) -> None:
-    old = old_form(made.whole["scopes"], made.whole["grants"])
-    files: Files = json.loads(json.dumps(made.part))
-    files["review"][0]["snapshot_digest"] = old
-    problems = verify(again(made.files, files), key=PUBLIC).problems
-    assert "a part is left out, and the form of the seal does not allow that" in problems
-    with tampering(ledger_dsn) as connection:
-        connection.execute("UPDATE rescind.run SET snapshot_digest = %s", (old,))
-    run = made.ledger.runs.get(made.run.run_id)
-    source = bundle_source(written_bundle(made.ledger, run, tmp_path / "old"))
-    assert verify(source, key=PUBLIC).problems == [] and len(list(records(source, "grants"))) == len(
-        made.whole["grants"]
-    )
-    fewer = [one for one in made.whole["grants"] if one["principal_id"] != "u000020"]
-    ids = {one["grant_id"] for one in fewer}
-    scopes = [{**one, "counted": len(of_scope(fewer, one["scope"]))} for one in made.whole["scopes"]]
-    less = [one for one in made.whole["decisions"] if one["grant_id"] in ids]
-    changed = {"grants": fewer, "decisions": less, "scopes": scopes}
-    assert verify(again(contents(source.path), changed), key=PUBLIC).problems == [DIFFERS_ALONE]
-
-
-def test_the_ledger_decides_what_may_be_left_out(made: Made, ledger_dsn: str, tmp_path: Path) -> None:
-    """A population that is not the sealed one is shown whole; so is a run that is about nobody."""
-    with tampering(ledger_dsn) as connection:
-        connection.execute("DELETE FROM rescind.grant_row WHERE principal_id = 'u000020'")
-    source = bundle_source(written_bundle(made.ledger, made.run, tmp_path / "less"))
-    assert "omitted.jsonl" not in source.names()
-    assert any("differs from the sealed snapshot" in one for one in verify(source).problems)
-    other = bundle_source(written_bundle(made.ledger, closed_run(made.ledger, "manual__2"), tmp_path / "policy"))
-    assert "omitted.jsonl" not in other.names() and verify(other).problems == []
-
-
-def test_an_id_that_the_form_spells_out_is_never_left_out(ledger: Ledger, tmp_path: Path) -> None:
-    """Even if the author of the seal did not count it as named."""
-    run = named_run(ledger, ["u000020", f"{SYSTEM}:role:r1", "dms_user_id: x3"])
-    source = bundle_source(written_bundle(ledger, run, tmp_path))
-    assert verify(source, key=PUBLIC).problems == []
-    assert {"u000020", "r1", "x3"} <= {one["principal_id"] for one in records(source, "grants")}
-
-
-def test_the_seal_names_the_groups_of_the_people(ledger: Ledger, tmp_path: Path) -> None:
-    """So taking their memberships out of a bundle does not make the groups anybody's."""
-    asked = {"systems": [SYSTEM], "principals": [f"{SYSTEM}:user:{ALICE}"], "reason": "a leaver"}
-    params = ReviewRequest.model_validate({"kind": "targets", **asked}).model_dump(mode="json")
-    new = NewRun("revoke_access", "manual__1", "manual", "rita", reason="a leaver", params=params, dry_run=True)
-    folder = Path(__file__).parents[4] / "include" / "examples"
-    files = {
-        name: str(folder / file)
-        for name, file in (("exceptions", "exceptions.yaml"), ("protections", "protected.yaml"))
-    }
-    roster = tmp_path / "roster.csv"  # written now, so it is never too old
-    roster.write_bytes((folder / "roster.csv").read_bytes())
-    settings = Settings(roster=str(roster), roster_min_people=1, roster_max_leaver_percent=100, **files)
-    run = ledger.runs.begin(new, collect_inputs(settings, ReviewRequest.model_validate(params)))
-    spec = ScopeSpec(SYSTEM, ACCOUNT, "", "quickbi_default")
-    ledger.scopes.open(run.run_id, [spec])
-    edges = [("user", ALICE, "g1"), ("group", "g1", "g2"), ("user", "u000009", "g3"), ("unknown", "-", "g4")]
-    groups = [Membership(SYSTEM, ACCOUNT, kind, ident, "group", group) for kind, ident, group in edges]
-    grants = [menu(1, "user", ALICE), menu(1, "user", "u000009"), menu(1, "group", "g2")]
-    people = [Principal(SYSTEM, ACCOUNT, "user", ident, ident) for ident in (ALICE, "u000009")]
-    listed = replace(certificate(len(grants)), notes={"own_ids": ["999"]})
-    ledger.snapshot.replace_scope(run.run_id, spec.scope_id, grants, people, groups, listed)
-    ledger.scopes.seal(run.run_id, sealed_people(ledger, run))
-    (scope,) = ledger.scopes.all(run.run_id)
-    groups_of = [["group", "g1"], ["group", "g2"], ["group", "g4"]]
-    assert scope.notes["sealed_people"]["principals"] == [*groups_of, ["unknown", "-"], ["user", ALICE]]
-
-
-def test_a_restore_takes_a_part_and_refuses_what_it_leaves_out(made: Made) -> None:
-    source = bundle_source(made.place)
-    taken = VerifiedBundle(source, json.loads(made.files["manifest.json"]), True, ())
-    grants = {one.grant_id: one for one in made.ledger.snapshot.grants(made.run.run_id)}
-    alice = {ident: one for ident, one in grants.items() if one.key.principal_id == ALICE}
-    assert set(compare_grants(made.ledger, made.run, taken, alice)) <= set(alice)
-    with pytest.raises(InputError, match="leaves out 2 of the grants to restore"):
-        both = {one.grant_id: one for one in grants.values() if one.key.principal_id in (ALICE, "u000020", "u000021")}
-        compare_grants(made.ledger, made.run, taken, both)
-    imported = import_run(made.ledger, source, json.loads(made.files["manifest.json"]))
-    assert {one.grant_id for one in made.ledger.snapshot.grants(imported.run_id)} == {
-        one["grant_id"] for one in made.part["grants"]
-    }
-    (scope, other) = made.ledger.scopes.all(imported.run_id)
-    assert scope.state == other.state == "complete" and scope.counted + other.counted == len(made.part["grants"])
